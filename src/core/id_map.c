@@ -19,27 +19,27 @@
  * beyond ID_MAX, and no two ranges of a map overlap on either side.
  */
 enum side { SIDE_VIEW, SIDE_DISK };
-struct range {
+struct id_range {
     uint32_t start[2];
     uint32_t count;
 };
 
 struct id_map {
     size_t n_ranges;
-    struct range *by[2]; /* by[side] is sorted by start[side], ascending */
+    struct id_range *by[2]; /* by[side] is sorted by start[side], ascending */
 };
 
 static const char *const side_names[] = {[SIDE_VIEW] = "view", [SIDE_DISK] = "disk"};
 
 static int compare_view(const void *a, const void *b)
 {
-    const struct range *x = a, *y = b;
+    const struct id_range *x = a, *y = b;
     return (x->start[SIDE_VIEW] > y->start[SIDE_VIEW]) - (x->start[SIDE_VIEW] < y->start[SIDE_VIEW]);
 }
 
 static int compare_disk(const void *a, const void *b)
 {
-    const struct range *x = a, *y = b;
+    const struct id_range *x = a, *y = b;
     return (x->start[SIDE_DISK] > y->start[SIDE_DISK]) - (x->start[SIDE_DISK] < y->start[SIDE_DISK]);
 }
 
@@ -56,9 +56,9 @@ static int parse_number(const char *text, const char *field, uint32_t *ret_numbe
     return 0;
 }
 
-static int parse_range(const char *text, char *const fields[3], struct range *ret_range, GError **error)
+static int parse_range(const char *text, char *const fields[3], struct id_range *ret_range, GError **error)
 {
-    struct range range;
+    struct id_range range;
     int r = parse_number(text, fields[0], &range.start[SIDE_VIEW], error);
     if (r == 0)
         r = parse_number(text, fields[1], &range.start[SIDE_DISK], error);
@@ -81,7 +81,7 @@ static int parse_range(const char *text, char *const fields[3], struct range *re
 static int check_overlap(const char *text, const struct id_map *map, enum side side, GError **error)
 {
     for (size_t i = 1; i < map->n_ranges; i++) {
-        const struct range *low = &map->by[side][i - 1], *high = &map->by[side][i];
+        const struct id_range *low = &map->by[side][i - 1], *high = &map->by[side][i];
         if ((uint64_t)low->start[side] + low->count > high->start[side])
             return gidfs_error(error, EINVAL,
                                "map %s: the ranges %u:%u:%u and %u:%u:%u overlap on the %s side; give each id once",
@@ -101,15 +101,15 @@ int id_map_parse(const char *text, struct id_map **ret_map, GError **error)
 
     g_autoptr(id_map) map = g_new0(struct id_map, 1);
     map->n_ranges = n_fields / 3;
-    map->by[SIDE_VIEW] = g_new(struct range, map->n_ranges);
+    map->by[SIDE_VIEW] = g_new(struct id_range, map->n_ranges);
     for (size_t i = 0; i < map->n_ranges; i++) {
         int r = parse_range(text, fields + 3 * i, &map->by[SIDE_VIEW][i], error);
         if (r < 0)
             return r;
     }
-    map->by[SIDE_DISK] = g_memdup2(map->by[SIDE_VIEW], map->n_ranges * sizeof(struct range));
-    qsort(map->by[SIDE_VIEW], map->n_ranges, sizeof(struct range), compare_view);
-    qsort(map->by[SIDE_DISK], map->n_ranges, sizeof(struct range), compare_disk);
+    map->by[SIDE_DISK] = g_memdup2(map->by[SIDE_VIEW], map->n_ranges * sizeof(struct id_range));
+    qsort(map->by[SIDE_VIEW], map->n_ranges, sizeof(struct id_range), compare_view);
+    qsort(map->by[SIDE_DISK], map->n_ranges, sizeof(struct id_range), compare_disk);
     int r = check_overlap(text, map, SIDE_VIEW, error);
     if (r == 0)
         r = check_overlap(text, map, SIDE_DISK, error);
@@ -134,7 +134,7 @@ char *id_map_to_string(const struct id_map *map)
         return g_strdup("identity");
     GString *out = g_string_new(NULL);
     for (size_t i = 0; i < map->n_ranges; i++) {
-        const struct range *range = &map->by[SIDE_VIEW][i];
+        const struct id_range *range = &map->by[SIDE_VIEW][i];
         g_string_append_printf(out, "%s%u:%u:%u", i ? ":" : "", range->start[SIDE_VIEW], range->start[SIDE_DISK],
                                range->count);
     }
@@ -154,7 +154,7 @@ static bool map_id(const struct id_map *map, enum side from, uint32_t id, uint32
     }
     if (low == 0)
         return false;
-    const struct range *range = &map->by[from][low - 1];
+    const struct id_range *range = &map->by[from][low - 1];
     uint32_t offset = id - range->start[from];
     if (offset >= range->count)
         return false;
