@@ -1,13 +1,12 @@
-"""The harness itself: file systems come up, identities are taken, hung FUSE servers are freed, nothing is left behind."""
+"""The harness itself: file systems come up, identities are taken, a hung FUSE server is freed."""
 import os
 import pathlib
 import signal
 import subprocess
 import sys
-import unittest
 
-from harness import (Actor, MountTest, abort_fuse_connections, is_mount_point, main, make_tree, mount_entry, run, run_as,
-                     snapshot, wait_until)
+from harness import (Actor, MountTest, abort_fuse_connections, is_mount_point, main, make_tree, mount_entry, run,
+                     run_as, snapshot, wait_until)
 
 # A FUSE server that never answers: it mounts, says so and sleeps.
 SILENT_SERVER = """

@@ -11,7 +11,7 @@ import unittest
 from .tools import run
 
 MAKE = {
-    "ext4": ["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "metadata_csum,extra_isize", "-E", "lazy_itable_init=1,nodiscard"],
+    "ext4": ["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "metadata_csum,extra_isize", "-E", "lazy_itable_init=1"],
     "xfs": ["mkfs.xfs", "-q", "-f", "-m", "reflink=1,bigtime=1"],
     "btrfs": ["mkfs.btrfs", "-q", "-f"],
 }
@@ -38,7 +38,8 @@ def make_file_system(kind, size_mib=512, options=""):
     """Makes and mounts one. Raises SkipTest where the machine has no such file system, and says why."""
     path = pathlib.Path(tempfile.mkdtemp(prefix=f"{kind}-"))
     if kind == "tmpfs":
-        run(["mount", "-t", "tmpfs", "-o", ",".join(filter(None, [f"size={size_mib}m,mode=755", options])), "none", path])
+        options = ",".join(filter(None, [f"size={size_mib}m,mode=755", options]))
+        run(["mount", "-t", "tmpfs", "-o", options, "none", path])
         return FileSystem(kind, path)
     if not shutil.which(MAKE[kind][0]):
         raise unittest.SkipTest(f"{MAKE[kind][0]} is not installed")
@@ -46,7 +47,8 @@ def make_file_system(kind, size_mib=512, options=""):
     with open(image, "wb") as file:
         file.truncate(max(size_mib, SMALLEST_MIB[kind]) << 20)
     run([*MAKE[kind], image])
-    mounted = run(["mount", "-t", kind, "-o", ",".join(filter(None, [OPTIONS[kind], options])), image, path], check=False)
+    options = ",".join(filter(None, [OPTIONS[kind], options]))
+    mounted = run(["mount", "-t", kind, "-o", options, image, path], check=False)
     if mounted.returncode != 0:
         os.unlink(image)
         raise unittest.SkipTest(f"{kind} can't be mounted from an image here: {mounted.stderr.strip()}")

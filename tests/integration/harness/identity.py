@@ -28,8 +28,8 @@ def run_as(uid, function, *arguments, gid=None, groups=(), timeout=30):
 
 
 class Actor:
-    """A child process with an identity of its own that calls functions when told. It is forked, so it knows every function
-    and module that the parent knew; arguments and results are pickled, functions must be importable or builtin."""
+    """A child process with an identity of its own that calls functions when told. It is forked, so it knows every
+    function and module that the parent knew; arguments and results are pickled, so functions must have a name."""
 
     def __init__(self, uid=0, gid=None, groups=(), timeout=30, umask=0o022):
         self.timeout = timeout

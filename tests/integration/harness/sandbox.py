@@ -1,8 +1,9 @@
 """The namespaces a test file runs in, and what happens when it hangs.
 
 The file starts itself again under `unshare --mount --pid`: the mount namespace takes its mounts with it (and, by
-autoclear, their loop devices), the process namespace takes every process with it, however the test ends. The first process
-there only reaps orphans: view daemons become its children, and a zombie must not look like a process that is still there.
+autoclear, their loop devices), the process namespace takes every process with it, however the test ends. The first
+process there only reaps orphans: view daemons become its children, and a zombie must not look like a process that is
+still there.
 
 A watchdog thread ends a run that hangs: it prints where every process waits, aborts the FUSE connections (which frees
 whoever waits on them) and exits with a failure, before ctest's own timeout would kill everything without a word.
@@ -29,7 +30,7 @@ def skip_file(reason):
 
 
 def main(limit_seconds=None):
-    """Runs the tests of the calling file. limit_seconds: how long before it counts as hung (GIDFS_TEST_LIMIT or 100)."""
+    """Runs the tests of the calling file. limit_seconds: when it counts as hung (else GIDFS_TEST_LIMIT, else 100)."""
     if MARK not in os.environ:
         if os.geteuid() != 0:
             skip_file("must run as root to mount")

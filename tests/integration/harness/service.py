@@ -11,7 +11,7 @@ from .tools import binary, clean_environment, run, scaled
 
 
 class Service:
-    """A running gidfsd. state_dir, run_dir and socket_path are its own; start() may be called again after stop or kill."""
+    """A running gidfsd. state_dir, run_dir and socket_path are its own; start() may be called again after stop."""
 
     def __init__(self, *arguments, directory=None, environment=None):
         base = pathlib.Path(directory or tempfile.mkdtemp(prefix="service-"))
@@ -22,7 +22,8 @@ class Service:
         self.process = None
 
     def command(self, *more):
-        return [binary("gidfsd"), "--state-dir", str(self.state_dir), "--run-dir", str(self.run_dir), *self.arguments, *more]
+        directories = ["--state-dir", str(self.state_dir), "--run-dir", str(self.run_dir)]
+        return [binary("gidfsd"), *directories, *self.arguments, *more]
 
     def start(self, *more, timeout=30):
         """Returns when READY=1 has arrived; fails, with the log, when the service ends or stays silent."""

@@ -72,8 +72,8 @@ def mount_entry(path):
         left, right = line.split(" - ", 1)
         fields, (fs_type, source, super_options) = left.split(), right.split(" ", 2)
         if _unescape(fields[4]) == wanted:
-            found = {"device": fields[2], "root": _unescape(fields[3]), "options": fields[5].split(","), "type": fs_type,
-                     "source": _unescape(source), "super_options": super_options.split(",")}
+            found = {"device": fields[2], "root": _unescape(fields[3]), "options": fields[5].split(","),
+                     "type": fs_type, "source": _unescape(source), "super_options": super_options.split(",")}
     return found
 
 
@@ -86,7 +86,7 @@ def _unescape(text):
 
 
 def abort_fuse_connections(only=None):
-    """Aborts FUSE connections of this mount namespace (all, or the one mounted at `only`): whoever waits gets an error."""
+    """Aborts FUSE connections of this mount namespace (or the one mounted at `only`): whoever waits gets an error."""
     if not FUSECTL.is_dir() or not any(FUSECTL.iterdir()):
         subprocess.run(["mount", "-t", "fusectl", "none", FUSECTL], check=False, capture_output=True)
     for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():

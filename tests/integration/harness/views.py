@@ -1,4 +1,4 @@
-"""Views under test, and the test case class that has a file system for its class and a source directory for each test."""
+"""Views under test, and the test case class: a file system for each class, a source directory for each test."""
 import os
 import pathlib
 import shutil
