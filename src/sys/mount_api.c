@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "sys/mount_resolve.h"
+#include "sys/proc_self.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -136,7 +137,7 @@ static int bind_and_move(const char *dir, const char *source, int target_fd, con
                          const struct mount_attributes *attributes, GError **error)
 {
     g_autofree char *stage = g_strdup_printf("%s/mount", dir);
-    g_autofree char *target_link = g_strdup_printf("/proc/self/fd/%d", target_fd);
+    g_autofree char *target_link = g_strdup_printf("%s/fd/%d", proc_self(), target_fd);
     struct stat st;
 
     if (lstat(source, &st) < 0)
@@ -181,7 +182,7 @@ int mount_id_of_fd(int fd, int *ret_mount_id)
 {
     char path[64], line[128];
     int r = -ENODATA;
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    snprintf(path, sizeof(path), "%s/fdinfo/%d", proc_self(), fd);
     FILE *info = fopen(path, "re");
     if (!info)
         return -errno;
@@ -223,7 +224,7 @@ int mount_unmount_beneath(int root_fd, const char *path, int expected_mount_id, 
         if (r < 0)
             return r;
     }
-    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d/%s", parent_fd, name);
+    g_autofree char *link = g_strdup_printf("%s/fd/%d/%s", proc_self(), parent_fd, name);
     if (umount2(link, UMOUNT_NOFOLLOW | (mode == MOUNT_UNMOUNT_DETACH ? MNT_DETACH : 0)) == 0)
         return 0;
     if (errno == EBUSY)

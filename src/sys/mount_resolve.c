@@ -9,6 +9,7 @@
 #include "sys/mount_resolve.h"
 
 #include "base/fd.h"
+#include "sys/proc_self.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -185,6 +186,6 @@ int mount_resolve(int root_fd, const char *path, enum mount_resolve_missing miss
 char *mount_resolve_path_of_fd(int fd)
 {
     char link[32];
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    snprintf(link, sizeof(link), "%s/fd/%d", proc_self(), fd);
     return g_file_read_link(link, NULL);
 }

@@ -3,41 +3,16 @@
  * The mount primitives on a real kernel, each test in a mount namespace of its own with a shared tmpfs to work in.
  */
 #include "base/fd.h"
-#include "gidfs_test.h"
+#include "mount_fixture.h"
 #include "sys/mount_api.h"
 #include "sys/mount_resolve.h"
 #include "sys/mount_run_dir.h"
 #include "sys/mount_table.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-
-static char base[] = "/tmp/gidfs-mount-XXXXXX";
-
-static int setup(void **state)
-{
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("test", base, "tmpfs", 0, NULL) < 0 || mount(NULL, base, NULL, MS_SHARED, NULL) < 0)
-        return -1;
-    return chdir(base) < 0 || mkdir("source", 0755) < 0 || mkdir("target", 0755) < 0 || mkdir("other", 0755) < 0;
-}
-
-static int teardown(void **state)
-{
-    return chdir("/") < 0 || umount2(base, MNT_DETACH) < 0;
-}
-
-static char *in_base(const char *name)
-{
-    return g_build_filename(base, name, NULL);
-}
 
 static void bind_it(const char *source_name, const char *target_name, const struct mount_attributes *attributes,
                     bool staged)
@@ -177,7 +152,7 @@ static void test_unmount_follows_no_link(void **state)
     bind_it("source", "target", &(struct mount_attributes){0}, false);
     assert_int_equal(mkdir("a", 0755), 0);
     assert_int_equal(symlink("../target", "a/last"), 0);
-    assert_int_equal(symlink(base, "way"), 0);
+    assert_int_equal(symlink(fixture_base, "way"), 0);
     g_autofree char *last = in_base("a/last"), *way = in_base("way/target");
     assert_int_equal(mount_unmount(last, 0, MOUNT_UNMOUNT_DETACH, NULL), -EINVAL);
     assert_int_equal(mount_unmount(way, 0, MOUNT_UNMOUNT_DETACH, NULL), -ELOOP);
@@ -265,8 +240,6 @@ static void test_the_monitor_hears_of_a_mount(void **state)
     assert_int_equal(g_poll(&poll, 1, 0), 0);
 }
 
-#define with_mounts(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,13 +255,5 @@ int main(void)
         with_mounts(test_unmounts_reach_cloned_namespaces),
         with_mounts(test_the_monitor_hears_of_a_mount),
     };
-    if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0) {
-        print_message("skipped: needs root and mount namespaces\n");
-        return 77;
-    }
-    if (!mkdtemp(base))
-        return 1;
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    rmdir(base);
-    return failed;
+    run_with_mounts(tests);
 }

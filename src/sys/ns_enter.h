@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A descriptor (close-on-exec) that names the process pid for as long as it is open. -ESRCH: there is none. */
+int ns_pidfd_open(pid_t pid, int *ret_pidfd, GError **error);
+
+/* The inode number that names the mount namespace of pid (0: of the caller), as stat(/proc/PID/ns/mnt) shows it. */
+int ns_mount_namespace(pid_t pid, uint64_t *ret_inode, GError **error);
+
+/*
+ * Enters the mount namespace and the root directory of the process behind pidfd, for good. *ret_root_fd (the caller's)
+ * is that root. Only for a single-threaded program: the kernel refuses threads that share their working directory.
+ * /proc/self stays reachable through proc_self(). -ESRCH if the process is gone.
+ */
+int ns_enter_mount_namespace(int pidfd, int *ret_root_fd, GError **error);
