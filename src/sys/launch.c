@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * posix_spawn, because a fork of a threaded process of any size is slow and what may be done behind it is little.
+ *
+ * The pipe of the child's output is not read to its end: a child that went to the background leaves its copy open. The
+ * child's pidfd tells the end; what is in the pipe then is all that it had to say.
+ */
+#include "sys/launch.h"
+
+#include "base/fd.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define OUTPUT_MAX 16384
+
+extern char **environ;
+
+static int prepare_attributes(posix_spawnattr_t *attributes)
+{
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    int r = posix_spawnattr_setsigmask(attributes, &none);
+    if (r == 0)
+        r = posix_spawnattr_setsigdefault(attributes, &all);
+    if (r == 0)
+        r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+    return r;
+}
+
+static int prepare_fds(posix_spawn_file_actions_t *actions, int output_fd)
+{
+    int r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (r == 0)
+        r = posix_spawn_file_actions_adddup2(actions, output_fd, STDOUT_FILENO);
+    if (r == 0)
+        r = posix_spawn_file_actions_adddup2(actions, output_fd, STDERR_FILENO);
+    if (r == 0)
+        r = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+    return r;
+}
+
+static int spawn(const char *const *argv, int output_fd, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    int r = prepare_attributes(&attributes);
+    if (r == 0)
+        r = prepare_fds(&actions, output_fd);
+    if (r == 0)
+        r = posix_spawn(ret_pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return -r;
+}
+
+/* Takes what is in the pipe; the end of a long output is what counts. */
+static void take_output(int fd, GString *output)
+{
+    char buffer[4096];
+    ssize_t n;
+
+    while ((n = read(fd, buffer, sizeof(buffer))) > 0) {
+        g_string_append_len(output, buffer, n);
+        if (output->len > OUTPUT_MAX)
+            g_string_erase(output, 0, (gssize)(output->len - OUTPUT_MAX));
+    }
+}
+
+/* Collects output until the process ends: 0, or -ETIMEDOUT. */
+static int collect(int pid_fd, int output_fd, unsigned int timeout_ms, GString *output)
+{
+    gint64 end_us = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    struct pollfd fds[2] = {{.fd = pid_fd, .events = POLLIN}, {.fd = output_fd, .events = POLLIN}};
+
+    for (;;) {
+        gint64 left_ms = (end_us - g_get_monotonic_time() + 999) / 1000;
+        if (left_ms <= 0)
+            return -ETIMEDOUT;
+        int n = poll(fds, G_N_ELEMENTS(fds), (int)left_ms);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        take_output(output_fd, output);
+        if (n > 0 && fds[0].revents)
+            return 0;
+        if (n > 0 && (fds[1].revents & POLLHUP))
+            fds[1].fd = -1; /* closed, though the process lives on: only its end matters now */
+    }
+}
+
+static const char *last_line(GString *output)
+{
+    g_strchomp(output->str);
+    const char *newline = strrchr(output->str, '\n');
+    return newline ? newline + 1 : output->str;
+}
+
+static int judge(const char *program, int status, GString *output, GError **error)
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    const char *line = last_line(output);
+    if (line[0])
+        return gidfs_error(error, EIO, "%s", line);
+    if (WIFSIGNALED(status))
+        return gidfs_error(error, EIO, "%s: killed by signal %d", program, WTERMSIG(status));
+    return gidfs_error(error, EIO, "%s: ended with status %d and said nothing", program, WEXITSTATUS(status));
+}
+
+int launch_program(const char *const *argv, unsigned int timeout_ms, GError **error)
+{
+    int pipe_fds[2];
+    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        return gidfs_error_errno(error, errno, "%s: pipe", argv[0]);
+    auto_fd int read_fd = pipe_fds[0];
+    auto_fd int write_fd = pipe_fds[1];
+    fcntl(write_fd, F_SETFL, 0); /* a child expects descriptors that block */
+
+    pid_t pid = -1;
+    int r = spawn(argv, write_fd, &pid);
+    if (r < 0)
+        return gidfs_error_errno(error, r, "%s: start", argv[0]);
+    write_fd = fd_close(write_fd);
+
+    g_autoptr(GString) output = g_string_new(NULL);
+    int status = 0;
+    auto_fd int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    r = pid_fd < 0 ? -errno : collect(pid_fd, read_fd, timeout_ms, output);
+    if (r < 0)
+        kill(-pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (r == -ETIMEDOUT)
+        return gidfs_error(error, ETIMEDOUT, "%s: not ready within %u ms; killed", argv[0], timeout_ms);
+    if (r < 0)
+        return gidfs_error_errno(error, r, "%s: wait", argv[0]);
+    return judge(argv[0], status, output, error);
+}
