@@ -25,7 +25,7 @@ LAYERS = {
     "api": ["mounts", "table", "sys", "core", "base"],
     "daemon": ["api", "mounts", "table", "sys", "core", "base"],
     "client": ["base"],
-    "cli": ["client", "core", "base"],
+    "cli": ["core", "base"],  # and the client module through its public header alone
 }
 PUBLIC = {"client", "cli"}
 # libraries that belong to one place
