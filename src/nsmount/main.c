@@ -23,6 +23,7 @@
  *
  * PATH and MESSAGE go to the end of the output, whatever they hold. A wrong call is answered by exit status 2.
  */
+#include "base/fault.h"
 #include "base/fd.h"
 #include "sys/mount_api.h"
 #include "sys/mount_resolve.h"
@@ -91,9 +92,11 @@ static int attach(int root_fd, struct request *request, char **ret_path, GError 
     if (r < 0)
         return gidfs_error_errno(error, r, "read the id of the mount for %s", request->target);
     r = mount_attach(MOUNT_FD, target_fd, request->target, error);
-    if (r == 0)
-        *ret_path = g_steal_pointer(&path);
-    return r;
+    if (r < 0)
+        return r;
+    FAULT_POINT("nsmount-attached");
+    *ret_path = g_steal_pointer(&path);
+    return 0;
 }
 
 static int serve(struct request *request, char **ret_path, GError **error)
@@ -130,6 +133,7 @@ int main(int argc, char **argv)
         fputs("gidfs-nsmount: wrong usage: this program is started by gidfsd; see gidfs-nsmount --help\n", stderr);
         return 2;
     }
+    FAULT_POINT("nsmount-start");
     int r = serve(&request, &path, &error);
     if (r < 0)
         printf("error %d\n%s", -r, error->message);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fault.h"
+
+#ifdef GIDFS_FAULTS
+
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FAULT_EXIT_STATUS 137 /* what a shell shows for SIGKILL */
+
+static int n_reached;
+
+static int matches(const char *pattern, size_t length, const char *name)
+{
+    if (length > 0 && pattern[length - 1] == '*')
+        return strncmp(pattern, name, length - 1) == 0;
+    return strlen(name) == length && strncmp(pattern, name, length) == 0;
+}
+
+void fault_point(const char *name)
+{
+    const char *asked = getenv("GIDFS_FAULT");
+    if (!asked)
+        return;
+    size_t length = strcspn(asked, ":");
+    if (!matches(asked, length, name))
+        return;
+    int wanted = asked[length] ? atoi(asked + length + 1) : 1;
+    if (__atomic_add_fetch(&n_reached, 1, __ATOMIC_SEQ_CST) != wanted)
+        return;
+    log_error("fault point %s: ending here", name);
+    _exit(FAULT_EXIT_STATUS);
+}
+
+#else
+
+typedef int fault_points_are_not_compiled_in; /* ISO C wants a declaration in every file */
+
+#endif
