@@ -35,3 +35,24 @@ int gid_parse(const char *what, const char *text, uint32_t *ret_gid, GError **er
     *ret_gid = (uint32_t)gid;
     return 0;
 }
+
+int gid_range_parse(const char *text, struct range_set **ret_range, GError **error)
+{
+    static const uint64_t refused[] = {0, GID_NOGROUP, UINT32_MAX};
+    g_autoptr(range_set) range = NULL;
+    int r = range_set_parse(text, UINT32_MAX, &range, error);
+    if (r < 0)
+        return r;
+    g_autoptr(range_set) good = range_set_copy(range);
+    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
+        range_set_remove(good, refused[i], refused[i] + 1);
+    if (range_set_equal(range, good)) {
+        *ret_range = g_steal_pointer(&range);
+        return 0;
+    }
+    g_autofree char *remedy = range_set_to_string(good);
+    return gidfs_error(error, EINVAL,
+                       "gid range %s: gids 0 (root), 65534 (nogroup) and 4294967295 (no gid) can't be a volume's; "
+                       "write %s",
+                       text, *remedy ? remedy : "another range");
+}

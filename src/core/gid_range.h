@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "core/range_set.h"
 
 #include <stdint.h>
 
@@ -18,3 +19,10 @@ int gid_check(const char *what, uint64_t gid, GError **error);
 
 /* Reads text as such a gid; -EINVAL with a message that starts with what. */
 int gid_parse(const char *what, const char *text, uint32_t *ret_gid, GError **error);
+
+/*
+ * Reads the configured range, "50000-59999,70000-70999" or Mesos's form. The errors are those of range_set_parse, with
+ * the bounds of gid_t, and -EINVAL for a range that holds a gid which gid_check refuses; the message has the same range
+ * without it.
+ */
+int gid_range_parse(const char *text, struct range_set **ret_range, GError **error);

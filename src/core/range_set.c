@@ -284,24 +284,24 @@ bool range_set_next_range(const struct range_set *set, uint64_t from, struct ran
     return true;
 }
 
-struct block {
-    uint64_t from, length, alignment;
-};
-
-static bool fits_in(struct range range, const struct block *block, uint64_t *ret_start)
+bool range_first_fit(struct range range, uint64_t from, uint64_t length, uint64_t alignment, uint64_t *ret_start)
 {
-    uint64_t start = MAX(range.start, block->from), over = start % block->alignment;
+    uint64_t start = MAX(range.start, from), over = start % alignment;
     if (over > 0) {
-        uint64_t up = block->alignment - over;
+        uint64_t up = alignment - over;
         if (start > UINT64_MAX - up)
             return false;
         start += up;
     }
-    if (start >= range.end || range.end - start < block->length)
+    if (start >= range.end || range.end - start < length)
         return false;
     *ret_start = start;
     return true;
 }
+
+struct block {
+    uint64_t from, length, alignment;
+};
 
 static bool first_fit(const struct node *tree, const struct block *block, uint64_t *ret_start)
 {
@@ -309,7 +309,8 @@ static bool first_fit(const struct node *tree, const struct block *block, uint64
         return false;
     /* What starts before block->from has only ranges on its left that end before it. */
     return (tree->range.start > block->from && first_fit(tree->left, block, ret_start)) ||
-           fits_in(tree->range, block, ret_start) || first_fit(tree->right, block, ret_start);
+           range_first_fit(tree->range, block->from, block->length, block->alignment, ret_start) ||
+           first_fit(tree->right, block, ret_start);
 }
 
 bool range_set_first_fit(const struct range_set *set, uint64_t from, uint64_t length, uint64_t alignment,

@@ -19,6 +19,12 @@ struct range {
     uint64_t end; /* the first number behind it */
 };
 
+/*
+ * The lowest start >= from, a multiple of alignment, with [start, start + length) inside of range; false if there is
+ * none. length and alignment are at least 1.
+ */
+bool range_first_fit(struct range range, uint64_t from, uint64_t length, uint64_t alignment, uint64_t *ret_start);
+
 struct range_set *range_set_new(void);
 struct range_set *range_set_copy(const struct range_set *set); /* O(n) */
 void range_set_free(struct range_set *set);
@@ -48,9 +54,8 @@ bool range_set_next(const struct range_set *set, uint64_t from, uint64_t *ret_nu
 uint64_t range_set_next_absent(const struct range_set *set, uint64_t from);
 
 /*
- * The lowest start >= from, a multiple of alignment, with all of [start, start + length) in the set; false if there is
- * none. length and alignment are at least 1. O(log n) without alignment; with one, plus the ranges passed over that are
- * long enough and hold no aligned block.
+ * The same for a set: all of [start, start + length) are members. O(log n) without alignment; with one, plus the ranges
+ * passed over that are long enough and hold no aligned block.
  */
 bool range_set_first_fit(const struct range_set *set, uint64_t from, uint64_t length, uint64_t alignment,
                          uint64_t *ret_start);
