@@ -12,12 +12,14 @@ LAYERS = {
     "base": [],
     "core": ["base"],
     "sys": ["base"],
+    "layer": ["sys", "core", "base"],
+    "provision": ["layer", "sys", "core", "base"],
     "fuse": ["sys", "core", "base"],
     "inode": ["fuse", "sys", "core", "base"],
     "watch": ["inode", "fuse", "sys", "core", "base"],
     "view/common": ["watch", "inode", "fuse", "sys", "core", "base"],
     "view/gid": ["view/common", "watch", "inode", "fuse", "sys", "core", "base"],
-    "view/layers": ["view/common", "watch", "inode", "fuse", "sys", "core", "base"],
+    "view/layers": ["view/common", "layer", "watch", "inode", "fuse", "sys", "core", "base"],
     "viewd": ["view/gid", "view/layers", "view/common", "watch", "inode", "fuse", "sys", "core", "base"],
     "nsmount": ["sys", "core", "base"],
     "table": ["core", "base"],
@@ -35,6 +37,7 @@ ONLY_IN = {
     r"sqlite3\.h": ("table",),
     r"microhttpd\.h": ("api",),
     r"libsmartcols": ("cli",),
+    r"archive(_entry)?\.h": ("provision",),
     r"sys/mount\.h|sys/fanotify\.h|linux/fuse\.h|sys/xattr\.h|sys/fsuid\.h|linux/mount\.h": ("sys",),
 }
 
