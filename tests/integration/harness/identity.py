@@ -33,7 +33,6 @@ class Actor:
 
     def __init__(self, uid=0, gid=None, groups=(), timeout=30, umask=0o022):
         self.timeout = timeout
-        self._pending = {}
         to_child, self._to_child = os.pipe()
         self._from_child, from_child = os.pipe()
         self.pid = os.fork()
@@ -61,6 +60,11 @@ class Actor:
         raise value
 
     def close(self):
+        """Ends the child, by word: later children hold copies of its pipe, so that it would never see the end."""
+        try:
+            _send(self._to_child, None)
+        except BrokenPipeError:
+            pass
         os.close(self._to_child)
         os.close(self._from_child)
         os.waitpid(self.pid, 0)
