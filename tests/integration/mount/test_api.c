@@ -8,11 +8,13 @@
 #include "sys/mount_resolve.h"
 #include "sys/mount_run_dir.h"
 #include "sys/mount_table.h"
+#include "sys/userns.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 static void bind_it(const char *source_name, const char *target_name, const struct mount_attributes *attributes,
                     bool staged)
@@ -221,6 +223,7 @@ static void test_unmounts_reach_cloned_namespaces(void **state)
     assert_int_equal(mount_table_read(pid, &table, NULL), 0);
     assert_null(mount_table_find_target(table, view));
     assert_int_equal(write(to_child[1], "", 1), 1);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
     for (int i = 0; i < 2; i++) {
         close(to_child[i]);
         close(from_child[i]);
@@ -240,6 +243,42 @@ static void test_the_monitor_hears_of_a_mount(void **state)
     assert_int_equal(g_poll(&poll, 1, 0), 0);
 }
 
+/* Ids on disk are shifted by the mount: 1000 on disk is 101000 through it, and back on creation. */
+static void test_an_idmapped_bind(void **state)
+{
+    auto_fd int userns = -1;
+    g_autoptr(GError) error = NULL;
+    int r = userns_for_maps("0 100000 65536", "0 200000 65536", &userns, &error);
+    if (r == -EPERM || r == -ENOSYS || r == -ENOSPC)
+        skip(); /* user namespaces are switched off */
+    assert_int_equal(r, 0);
+    assert_int_equal(chown("source", 1000, 1001), 0);
+    g_autofree char *source = in_base("source");
+    auto_fd int target = open("target", O_PATH | O_CLOEXEC);
+    r = mount_bind(source, target, "target", &(struct mount_attributes){.userns_fd = userns}, &error);
+    if (r == -EINVAL || r == -EOPNOTSUPP)
+        skip(); /* the file system under the test, or the kernel, has no idmapped mounts */
+    assert_int_equal(r, 0);
+    struct stat st;
+    assert_int_equal(stat("target", &st), 0);
+    assert_int_equal(st.st_uid, 101000);
+    assert_int_equal(st.st_gid, 201001);
+    assert_int_equal(stat("source", &st), 0);
+    assert_int_equal(st.st_uid, 1000);
+}
+
+/* Two maps that overlap are refused by the kernel, and the helper process is gone either way. */
+static void test_wrong_maps_are_refused(void **state)
+{
+    int userns = -1;
+    g_autoptr(GError) error = NULL;
+    int r = userns_for_maps("0 100000 10\n5 200000 10", "0 0 1", &userns, &error);
+    assert_true(r == -EINVAL || r == -EPERM || r == -ENOSPC);
+    assert_int_equal(userns, -1);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +293,8 @@ int main(void)
         with_mounts(test_run_dir_is_shared_on_its_own),
         with_mounts(test_unmounts_reach_cloned_namespaces),
         with_mounts(test_the_monitor_hears_of_a_mount),
+        with_mounts(test_an_idmapped_bind),
+        with_mounts(test_wrong_maps_are_refused),
     };
     run_with_mounts(tests);
 }
