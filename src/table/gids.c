@@ -7,6 +7,7 @@ int table_quarantine_insert(struct table *table, const struct table_quarantined 
     struct query query;
     query_start(&query, table, SQL_QUARANTINE_INSERT);
     query_bind_int(&query, row->gid);
+    query_bind_int(&query, row->volume_id);
     query_bind_text(&query, row->volume);
     query_bind_text(&query, row->source);
     query_bind_int(&query, row->since_s);
@@ -26,6 +27,7 @@ static void *read_quarantined(struct query *query)
 {
     struct table_quarantined *row = g_new0(struct table_quarantined, 1);
     row->gid = (gid_t)query_int(query);
+    row->volume_id = query_int(query);
     row->volume = query_text(query);
     row->source = query_text(query);
     row->since_s = query_int(query);

@@ -108,7 +108,8 @@ struct table_container {
 /* A gid that was released and may still be in use (behaviour A10). */
 struct table_quarantined {
     gid_t gid;
-    char *volume; /* name that it had */
+    int64_t volume_id; /* of the volume that it belonged to */
+    char *volume;
     char *source;
     int64_t since_s;
     char *boot_id;

@@ -62,6 +62,7 @@ static const char *const schema_steps[SQL_SCHEMA_VERSION] = {
     "CREATE INDEX attachments_volume ON attachments (volume_id);"
     "CREATE TABLE quarantine ("
     " gid INTEGER PRIMARY KEY,"
+    " volume_id INTEGER NOT NULL,"
     " volume TEXT NOT NULL,"
     " source TEXT NOT NULL,"
     " since INTEGER NOT NULL,"
@@ -131,9 +132,10 @@ static const char *const statements[N_SQL] = {
     [SQL_CONTAINER_DELETE] = "DELETE FROM containers WHERE id = ?",
     [SQL_CONTAINER_LOAD] = "SELECT " CONTAINER_COLUMNS ", id FROM containers ORDER BY id",
 
-    [SQL_QUARANTINE_INSERT] = "INSERT INTO quarantine (gid, volume, source, since, boot_id) VALUES (?, ?, ?, ?, ?)",
+    [SQL_QUARANTINE_INSERT] = "INSERT INTO quarantine (gid, volume_id, volume, source, since, boot_id)"
+                              " VALUES (?, ?, ?, ?, ?, ?)",
     [SQL_QUARANTINE_DELETE] = "DELETE FROM quarantine WHERE gid = ?",
-    [SQL_QUARANTINE_LOAD] = "SELECT gid, volume, source, since, boot_id FROM quarantine ORDER BY since, gid",
+    [SQL_QUARANTINE_LOAD] = "SELECT gid, volume_id, volume, source, since, boot_id FROM quarantine ORDER BY since, gid",
 
     [SQL_BLOCK_INSERT] = "INSERT INTO blocks (owner, first, count, boot_id, created) VALUES (?, ?, ?, ?, ?)",
     [SQL_BLOCK_DELETE] = "DELETE FROM blocks WHERE owner = ?",

@@ -199,7 +199,7 @@ static void test_other_rows(void **state)
                                         .parent = (char *)"pod",
                                         .state = ROW_MOUNTED,
                                         .boot_id = (char *)"b"};
-    struct table_quarantined quarantined = {50001, (char *)"old", (char *)"/srv/old", 12, (char *)"b"};
+    struct table_quarantined quarantined = {50001, 3, (char *)"old", (char *)"/srv/old", 12, (char *)"b"};
     struct table_block block = {(char *)"web", 100000, 65536, (char *)"b", 9};
     char *layers[] = {(char *)"/l/a:b\n", (char *)"/l/c", NULL};
     struct table_rootfs rootfs = {.id = (char *)"web",

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is shown of volumes and attachments (behaviour C11): the registry's rows, compared with the kernel's mount
+ * table. No view is touched, so that one that hangs holds no listing up. The mount table is read again only when the
+ * kernel says that it has changed; looking up a mount in it is one hash.
+ */
+#include "mounts/registry_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static GPtrArray *values_of(GHashTable *table)
+{
+    GPtrArray *values = g_ptr_array_sized_new(g_hash_table_size(table));
+    GHashTableIter iter;
+    void *value;
+
+    g_hash_table_iter_init(&iter, table);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_ptr_array_add(values, value);
+    return values;
+}
+
+static void describe_attachment(struct registry *registry, const struct attachment *attachment,
+                                struct attachment_info *ret_info)
+{
+    const struct table_attachment *row = attachment->row;
+
+    *ret_info = (struct attachment_info){
+        .row = row,
+        .volume = attachment->volume->row,
+        .view = attachment->volume->view,
+        .state = row_state_to_string(row->state),
+    };
+    if (row->state != ROW_MOUNTED || row->namespace)
+        return;
+    const struct mount_entry *entry = mount_table_find_target(registry_kernel(registry), row->target);
+    if (entry && (row->mount_id == 0 || entry->id == row->mount_id))
+        return;
+    if (mount_table_find_id(registry_kernel(registry), (int)row->mount_id)) {
+        ret_info->note = "something else is mounted over it";
+    } else {
+        ret_info->state = "gone";
+        ret_info->note = "unmounted by somebody else";
+    }
+}
+
+void attachment_describe(struct registry *registry, const struct attachment *attachment, bool reused,
+                         attachment_visitor visit, void *data)
+{
+    struct attachment_info info;
+    describe_attachment(registry, attachment, &info);
+    info.reused = reused;
+    visit(&info, data);
+}
+
+/* The state and note of a volume's view. */
+static void describe_view(struct registry *registry, const struct volume *volume, struct volume_info *info)
+{
+    bool in_kernel = mount_table_find_target(registry_kernel(registry), volume->view) != NULL;
+
+    info->state = row_state_to_string(volume->row->state);
+    if (!gid_book_in_range(registry->gids, volume->row->view_gid) && !volume->row->gid_given)
+        info->note = "its gid is out of the configured range";
+    if (volume->operation)
+        return;
+    if (volume->problem) {
+        info->state = "failed";
+        info->note = volume->problem;
+    } else if (volume->row->state == ROW_MOUNTED && !in_kernel) {
+        info->state = "missing";
+        info->note = "the view was unmounted by somebody else; volume create mounts it again";
+    } else if (volume->dead) {
+        info->state = "dead";
+        info->note = "the view's processes are gone; volume abort mounts it again";
+    }
+}
+
+void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data)
+{
+    struct volume_info info = {.row = volume->row,
+                               .view = volume->view,
+                               .n_attachments = volume->attachments->len,
+                               .keeper_pid = volume->keeper_pid,
+                               .reused = reused};
+    g_autofree struct attachment_info *attachments = g_new0(struct attachment_info, volume->attachments->len);
+
+    for (guint i = 0; i < volume->attachments->len; i++)
+        describe_attachment(registry, volume->attachments->pdata[i], &attachments[i]);
+    info.attachments = attachments;
+    describe_view(registry, volume, &info);
+    visit(&info, data);
+}
+
+int volume_visit(struct registry *registry, const char *name, volume_visitor visit, void *data, GError **error)
+{
+    int r = 0;
+    g_mutex_lock(&registry->lock);
+    struct volume *volume = registry_find_volume(registry, name);
+    if (volume)
+        volume_describe(registry, volume, false, visit, data);
+    else
+        r = refuse_no_volume(name, error);
+    g_mutex_unlock(&registry->lock);
+    return r;
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    const struct volume *left = *(struct volume *const *)a, *right = *(struct volume *const *)b;
+    return strcmp(left->row->name, right->row->name);
+}
+
+void volume_visit_all(struct registry *registry, volume_visitor visit, void *data)
+{
+    g_mutex_lock(&registry->lock);
+    g_autoptr(GPtrArray) volumes = values_of(registry->volumes);
+    g_ptr_array_sort(volumes, compare_names);
+    for (guint i = 0; i < volumes->len; i++)
+        volume_describe(registry, volumes->pdata[i], false, visit, data);
+    g_mutex_unlock(&registry->lock);
+}
+
+static int compare_ids(gconstpointer a, gconstpointer b)
+{
+    const struct attachment *left = *(struct attachment *const *)a, *right = *(struct attachment *const *)b;
+    return (left->row->id > right->row->id) - (left->row->id < right->row->id);
+}
+
+static bool is_wanted(const struct attachment *attachment, const char *volume, const char *container)
+{
+    return (!volume || strcmp(attachment->volume->row->name, volume) == 0) &&
+           (!container || g_strcmp0(attachment->row->container, container) == 0);
+}
+
+void attachment_visit_all(struct registry *registry, const char *volume, const char *container,
+                          attachment_visitor visit, void *data)
+{
+    g_mutex_lock(&registry->lock);
+    g_autoptr(GPtrArray) attachments = values_of(registry->attachments);
+    g_ptr_array_sort(attachments, compare_ids);
+    for (guint i = 0; i < attachments->len; i++)
+        if (is_wanted(attachments->pdata[i], volume, container))
+            attachment_describe(registry, attachments->pdata[i], false, visit, data);
+    g_mutex_unlock(&registry->lock);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "mounts/gid_book.h"
+#include "mounts/registry.h"
+#include "sys/file_id.h"
+#include "sys/mount_table.h"
+#include "table/table.h"
+
+/*
+ * Inside of the registry, for the files of src/mounts.
+ *
+ * One lock guards the registry with its table. What takes time (starting a view, unmounting, reading /proc) happens
+ * without it, as the operation of a volume: while volume->operation is set, only the thread that began it changes the
+ * volume and its attachments; all others wait for its end, or give up. So a volume cannot vanish under an operation,
+ * and two callers cannot mount one view twice.
+ *
+ * Every change is written to the table first and to memory only when that has succeeded: a failed write leaves memory
+ * as it was (behaviour A6).
+ */
+
+/* What several callers wait for, and its result. Counted: waiters look at it after the volume is gone. */
+struct operation {
+    unsigned int n_refs;
+    bool creates; /* callers who want the same volume take its result as theirs */
+    bool done;
+    GError *error; /* NULL: it succeeded */
+};
+
+struct attachment {
+    struct table_attachment *row;
+    struct volume *volume;
+};
+
+struct volume {
+    struct table_volume *row;
+    char *view;                  /* RUN/views/NAME */
+    char *control;               /* RUN/control/ID.sock */
+    GPtrArray *attachments;      /* of struct attachment, which it owns, in order of id */
+    struct operation *operation; /* in progress, or NULL */
+    char *problem;               /* why the view is not up, or NULL */
+    pid_t keeper_pid;            /* 0: unknown */
+    bool dead;                   /* mounted, and nobody serves it */
+};
+
+struct registry {
+    GMutex lock;
+    GCond changed; /* an operation has ended */
+    struct table *table;
+    struct gid_book *gids;
+    GHashTable *volumes;     /* name → struct volume, which it owns */
+    GHashTable *by_source;   /* identity → GPtrArray of struct volume */
+    GHashTable *attachments; /* attachment_key → struct attachment */
+    struct mount_monitor *monitor;
+    struct mount_table *kernel; /* the mount table as of the monitor's last word */
+    char *state_dir;
+    char *run_dir; /* without links */
+    char *boot_id;
+    char *view_program;
+    int lock_fd; /* of STATE/lock: one service for each table */
+    bool exclusive_warns;
+};
+
+/* registry.c. All are called with the lock held. */
+struct volume *registry_find_volume(struct registry *registry, const char *name);     /* NULL: none */
+GPtrArray *registry_find_source(struct registry *registry, const struct file_id *id); /* NULL: none */
+struct volume *registry_add_volume(struct registry *registry, struct table_volume *row);
+void registry_forget_volume(struct registry *registry, struct volume *volume); /* and its attachments */
+
+/* Keys of the attachments: a namespace (0: the service's own) and a path in it. */
+struct attachment *registry_find_attachment(struct registry *registry, int64_t namespace, const char *target);
+struct attachment *registry_add_attachment(struct registry *registry, struct volume *volume,
+                                           struct table_attachment *row);
+void registry_forget_attachment(struct registry *registry, struct attachment *attachment);
+void registry_move_attachment(struct registry *registry, struct attachment *attachment, const char *target);
+
+/* Begins an operation on an idle volume; operation_end tells its result (NULL: success; taken over) to all who wait. */
+void operation_begin(struct volume *volume, bool creates);
+void operation_end(struct registry *registry, struct volume *volume, GError *error);
+
+/* Waits until the volume is idle, which it may not outlive: look it up again. A failed operation is in *ret_error. */
+void operation_wait(struct registry *registry, struct volume *volume, bool *ret_created, GError **ret_error);
+
+int refuse_no_volume(const char *name, GError **error);
+
+/* The volume of that name once it is idle, or a refusal. */
+int registry_get_idle_volume(struct registry *registry, const char *name, struct volume **ret_volume, GError **error);
+
+/* Whether the path may be looked at: the mount table, read again if it has changed. */
+const struct mount_table *registry_kernel(struct registry *registry);
+
+/* listing.c */
+void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data);
+
+void attachment_describe(struct registry *registry, const struct attachment *attachment, bool reused,
+                         attachment_visitor visit, void *data);
+
+/*
+ * For idle volumes; with the lock held before and after, not in between. volume_create.c: mounts the view unless it is
+ * mounted. volume_remove.c: takes it down for good.
+ */
+int volume_bring_up(struct registry *registry, struct volume *volume, GError **error);
+int volume_release(struct registry *registry, struct volume *volume, bool force, struct volume_released *ret_released,
+                   GError **error);
+
+/* Changes the row's state, table first. */
+int volume_set_state(struct registry *registry, struct volume *volume, enum row_state state, GError **error);
+
+/* view_process.c: no lock is needed for a volume in operation. */
+int view_mount(struct registry *registry, struct volume *volume, GError **error);
+int view_unmount(struct registry *registry, struct volume *volume, bool force, GError **error);
+bool view_is_alive(struct volume *volume);
+
+/* attachments.c: unmounts one of a volume in operation, without the lock. */
+int attachment_unmount(const struct table_attachment *row, bool force, GError **error);
+
+/* gids.c, with the lock held. The first lets go of it while it looks; it returns how many gids were freed. */
+unsigned int gids_review_locked(struct registry *registry);
+GVariant *gids_exhausted_details(struct registry *registry);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Views of volumes: starting gidfs-view for one and taking one down.
+ *
+ * gidfs-view returns when its view is usable; from then on the view does not need the service. A start that fails or
+ * takes too long leaves nothing mounted.
+ */
+#include "base/fault.h"
+#include "base/log.h"
+#include "core/view_options.h"
+#include "mounts/registry_private.h"
+#include "sys/launch.h"
+#include "sys/mount_api.h"
+#include "sys/unix_peer.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#define VIEW_START_TIMEOUT_MS 30000
+
+static char *options_of(const struct volume *volume)
+{
+    const struct table_volume *row = volume->row;
+    struct view_options options = {
+        .has_gid = true,
+        .view_gid = row->view_gid,
+        .policy = row->policy,
+        .chgrp = row->chgrp == VOLUME_CHGRP_IGNORE ? VIEW_CHGRP_IGNORE : VIEW_CHGRP_REFUSE,
+        .cache = row->cache == VOLUME_CACHE_NONE     ? VIEW_CACHE_NONE
+                 : row->cache == VOLUME_CACHE_ALWAYS ? VIEW_CACHE_ALWAYS
+                                                     : VIEW_CACHE_AUTO,
+        .control = volume->control,
+        .flags = VIEW_NOSUID | VIEW_NODEV | (row->read_only ? VIEW_READ_ONLY : 0),
+    };
+    return view_options_to_string(&options);
+}
+
+static void note_keeper(struct volume *volume)
+{
+    pid_t pid;
+    volume->keeper_pid = unix_peer_pid(volume->control, &pid) == 0 ? pid : 0;
+}
+
+int view_mount(struct registry *registry, struct volume *volume, GError **error)
+{
+    g_autofree char *options = options_of(volume);
+    const char *argv[] = {registry->view_program, "-o", options, volume->row->source, volume->view, NULL};
+
+    if (g_mkdir(volume->view, 0755) < 0 && errno != EEXIST)
+        return gidfs_error_errno(error, errno, "make %s", volume->view);
+    g_unlink(volume->control);
+    FAULT_POINT("view-mount-before");
+    int r = launch_program(argv, VIEW_START_TIMEOUT_MS, error);
+    FAULT_POINT("view-mount-after");
+    if (r < 0) {
+        g_prefix_error(error, "volume \"%s\": its view of %s cannot be mounted: ", volume->row->name,
+                       volume->row->source);
+        mount_unmount(volume->view, 0, MOUNT_UNMOUNT_DETACH, NULL); /* one that came too late */
+        g_rmdir(volume->view);
+        return r;
+    }
+    note_keeper(volume);
+    return 0;
+}
+
+/* A view that is not mounted any more is as good as unmounted. */
+int view_unmount(struct registry *registry, struct volume *volume, bool force, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+
+    int r = mount_unmount(volume->view, 0, force ? MOUNT_UNMOUNT_DETACH : MOUNT_UNMOUNT_PLAIN, &problem);
+    if (r == -EBUSY)
+        return refuse(error, REFUSAL_BUSY,
+                      "volume \"%s\" is busy: a process uses a file or directory in %s; end it, or use force",
+                      volume->row->name, volume->view);
+    if (r < 0 && r != -EINVAL && r != -ENOENT) {
+        g_propagate_error(error, g_steal_pointer(&problem));
+        return r;
+    }
+    if (g_rmdir(volume->view) < 0 && errno != ENOENT)
+        log_warning("%s: it cannot be removed: %s", volume->view, g_strerror(errno));
+    return 0;
+}
+
+/* Where there is no control socket nothing is known against it. */
+bool view_is_alive(struct volume *volume)
+{
+    pid_t pid;
+    int r = unix_peer_pid(volume->control, &pid);
+    volume->keeper_pid = r == 0 ? pid : 0;
+    return r != -ECONNREFUSED;
+}

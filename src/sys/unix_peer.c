@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sys/unix_peer.h"
+
+#include "base/fd.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+int unix_peer_credentials(int fd, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return -errno;
+    *ret_uid = peer.uid;
+    *ret_gid = peer.gid;
+    *ret_pid = peer.pid;
+    return 0;
+}
+
+int unix_peer_pid(const char *path, pid_t *ret_pid)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    uid_t uid;
+    gid_t gid;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return -errno;
+    return unix_peer_credentials(fd, &uid, &gid, ret_pid);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <sys/types.h>
+
+/*
+ * The process that listens on the unix socket at path, without waiting for it: 0 with its pid; -ECONNREFUSED when
+ * nobody listens any more, -ENOENT when there is no socket, -EAGAIN when it listens and has no room for us.
+ * Thread-safe.
+ */
+int unix_peer_pid(const char *path, pid_t *ret_pid);
+
+/* The credentials of whoever is connected to fd. */
+int unix_peer_credentials(int fd, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid);
