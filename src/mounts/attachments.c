@@ -53,7 +53,7 @@ static int open_target(const char *target, int *ret_fd, char **ret_path, GError 
     return 0;
 }
 
-static int check_exclusive(struct registry *registry, struct volume *volume, const char *container, GError **error)
+int attachment_check_exclusive(struct registry *registry, struct volume *volume, const char *container, GError **error)
 {
     for (guint i = 0; volume->row->exclusive && i < volume->attachments->len; i++) {
         struct attachment *other = volume->attachments->pdata[i];
@@ -75,15 +75,6 @@ static bool is_same(const struct attachment *attachment, const struct attachment
            g_strcmp0(row->container, request->container) == 0 && g_strcmp0(row->propagation, request->propagation) == 0;
 }
 
-/* Forgets an attachment whose mount is not there; table first. */
-static int forget(struct registry *registry, struct attachment *attachment, GError **error)
-{
-    int r = table_attachment_delete(registry->table, attachment->row->id, error);
-    if (r == 0)
-        registry_forget_attachment(registry, attachment);
-    return r;
-}
-
 static bool is_mounted(struct registry *registry, const struct table_attachment *row)
 {
     if (row->namespace)
@@ -96,8 +87,9 @@ static bool is_mounted(struct registry *registry, const struct table_attachment 
 static int meet_other(struct registry *registry, struct attachment *other, const struct attachment_request *request,
                       struct attachment **ret_same, GError **error)
 {
-    if (!is_mounted(registry, other->row) && !other->volume->operation)
-        return forget(registry, other, error);
+    /* one that is not mounted yet belongs to a container's verb that is under way */
+    if (other->row->state == ROW_MOUNTED && !is_mounted(registry, other->row) && !other->volume->operation)
+        return attachment_forget(registry, other, error);
     if (!is_same(other, request))
         return refuse(error, REFUSAL_EXISTS,
                       "target %s: volume \"%s\" is attached there, with other options or for another; detach it first",
@@ -124,94 +116,12 @@ static struct table_attachment *make_row(struct registry *registry, struct volum
     return row;
 }
 
-/* Mounts without the lock. *ret_target is the path as it turned out, where that was not known before. */
-static int do_mount(struct volume *volume, const struct table_attachment *row, int target_fd, char **ret_target,
-                    int *ret_mount_id, GError **error)
-{
-    struct mount_attributes attributes = {.read_only = row->read_only, .nosuid = true, .nodev = true};
-
-    int r = mount_propagation_parse(row->propagation ? row->propagation : "private", &attributes.propagation, error);
-    if (r < 0)
-        return r;
-    if (row->namespace) {
-        auto_fd int mount_fd = -1;
-        r = mount_clone_detached(volume->view, &attributes, &mount_fd, error);
-        return r < 0 ? r
-                     : ns_mount_attach((pid_t)row->pid, mount_fd, row->target, MOUNT_RESOLVE_MUST_EXIST, ret_target,
-                                       ret_mount_id, error);
-    }
-    r = mount_bind(volume->view, target_fd, row->target, &attributes, error);
-    if (r < 0)
-        return r;
-    auto_fd int fd = open(row->target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0)
-        mount_id_of_fd(fd, ret_mount_id);
-    return 0;
-}
-
-/* Which of the failures of a mount are the caller's. */
-static int judge_failure(int r, GError **error)
-{
-    if (r == -ENOENT || r == -ESRCH)
-        return refuse_as(error, REFUSAL_NOT_FOUND);
-    if (r == -ENOTDIR || r == -ELOOP || r == -EEXIST)
-        return refuse_as(error, REFUSAL_BAD_REQUEST);
-    return r == -EOPNOTSUPP ? refuse_as(error, REFUSAL_UNSUPPORTED) : r;
-}
-
-/* The row after the mount: what is known now, table first. */
-static int record_mounted(struct registry *registry, struct attachment *attachment, const char *target, int mount_id,
-                          GError **error)
-{
-    struct table_attachment changed = *attachment->row;
-    changed.state = ROW_MOUNTED;
-    changed.mount_id = mount_id;
-    if (target)
-        changed.target = (char *)target;
-    int r = table_attachment_update(registry->table, &changed, error);
-    if (r < 0)
-        return r;
-    attachment->row->state = ROW_MOUNTED;
-    attachment->row->mount_id = mount_id;
-    if (target)
-        registry_move_attachment(registry, attachment, target);
-    return 0;
-}
-
-static int mount_prepared(struct registry *registry, struct attachment *attachment, int target_fd, GError **error)
-{
-    struct volume *volume = attachment->volume;
-    g_autofree char *target = NULL;
-    GError *problem = NULL;
-    int mount_id = 0;
-
-    operation_begin(volume, false);
-    g_mutex_unlock(&registry->lock);
-    FAULT_POINT("attach-prepared");
-    int r = do_mount(volume, attachment->row, target_fd, &target, &mount_id, &problem);
-    FAULT_POINT("attach-mounted");
-    g_mutex_lock(&registry->lock);
-    if (r == 0) {
-        r = record_mounted(registry, attachment, target, mount_id, &problem);
-        if (r < 0)
-            attachment_unmount(attachment->row, true, NULL);
-    } else {
-        r = judge_failure(r, &problem);
-    }
-    if (r < 0)
-        forget(registry, attachment, NULL);
-    operation_end(registry, volume, problem ? g_error_copy(problem) : NULL);
-    if (problem)
-        g_propagate_error(error, problem);
-    return r;
-}
-
 /* With the lock held, and the volume idle. */
 static int attach(struct registry *registry, struct volume *volume, const struct attachment_request *request,
                   int64_t namespace, const char *target, int target_fd, struct attachment **ret_attachment,
                   GError **error)
 {
-    int r = check_exclusive(registry, volume, request->container, error);
+    int r = attachment_check_exclusive(registry, volume, request->container, error);
     if (r == 0)
         r = volume_bring_up(registry, volume, error);
     if (r < 0)
@@ -221,7 +131,7 @@ static int attach(struct registry *registry, struct volume *volume, const struct
     if (r < 0)
         return r;
     *ret_attachment = registry_add_attachment(registry, volume, g_steal_pointer(&row));
-    return mount_prepared(registry, *ret_attachment, target_fd, error);
+    return attachment_mount(registry, *ret_attachment, target_fd, error);
 }
 
 /* Finds the same attachment, or makes it; with the lock held. */
@@ -272,46 +182,6 @@ int attachment_create(struct registry *registry, const struct attachment_request
     return r;
 }
 
-/* Another mount is at the target than the one that we made: is ours gone, or below it? */
-static int judge_covered(const struct table_attachment *row, GError **error)
-{
-    g_autoptr(mount_table) table = NULL;
-    int r = mount_table_read(row->namespace ? (pid_t)row->pid : 0, &table, error);
-    if (r < 0)
-        return r;
-    if (!mount_table_find_id(table, (int)row->mount_id))
-        return 0;
-    return refuse(error, REFUSAL_BUSY, "target %s: something else is mounted over it; unmount that first", row->target);
-}
-
-int attachment_unmount(const struct table_attachment *row, bool force, GError **error)
-{
-    enum mount_unmount_mode mode = force ? MOUNT_UNMOUNT_DETACH : MOUNT_UNMOUNT_PLAIN;
-    g_autoptr(GError) problem = NULL;
-
-    if (row->state == ROW_HANDED)
-        return 0;
-    int r = row->namespace ? ns_mount_unmount((pid_t)row->pid, row->target, (int)row->mount_id, mode, &problem)
-                           : mount_unmount(row->target, (int)row->mount_id, mode, &problem);
-    switch (r) {
-    case 0:
-    case -EINVAL: /* not mounted any more */
-    case -ENOENT:
-    case -ESRCH: /* the process is gone, and its namespace with it */
-        return 0;
-    case -ESTALE:
-        return judge_covered(row, error);
-    case -EBUSY:
-        return refuse(error, REFUSAL_BUSY,
-                      "target %s is busy: a process uses a file or directory there; end it, or use "
-                      "force",
-                      row->target);
-    default:
-        g_propagate_error(error, g_steal_pointer(&problem));
-        return r;
-    }
-}
-
 /* Unmounts and forgets an attachment of an idle volume; with the lock held before and after, not in between. */
 static int detach(struct registry *registry, struct attachment *attachment, bool force, GError **error)
 {
@@ -321,11 +191,11 @@ static int detach(struct registry *registry, struct attachment *attachment, bool
     operation_begin(volume, false);
     g_mutex_unlock(&registry->lock);
     FAULT_POINT("detach-before");
-    int r = attachment_unmount(attachment->row, force, &problem);
+    int r = attachment_unmount(attachment, force, &problem);
     FAULT_POINT("detach-after");
     g_mutex_lock(&registry->lock);
     if (r == 0)
-        r = forget(registry, attachment, &problem);
+        r = attachment_forget(registry, attachment, &problem);
     operation_end(registry, volume, problem ? g_error_copy(problem) : NULL);
     if (problem)
         g_propagate_error(error, problem);

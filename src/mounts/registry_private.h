@@ -111,8 +111,17 @@ int view_mount(struct registry *registry, struct volume *volume, GError **error)
 int view_unmount(struct registry *registry, struct volume *volume, bool force, GError **error);
 bool view_is_alive(struct volume *volume);
 
-/* attachments.c: unmounts one of a volume in operation, without the lock. */
-int attachment_unmount(const struct table_attachment *row, bool force, GError **error);
+/* attachments.c, with the lock held: refuses, or warns of, a further user of an exclusive volume. */
+int attachment_check_exclusive(struct registry *registry, struct volume *volume, const char *container, GError **error);
+
+/*
+ * attachment_mount.c. The first mounts one whose row is in the table, of an idle volume, on target_fd (-1: in another
+ * namespace); one that fails is forgotten. With the lock held before and after, not in between. The second unmounts one
+ * of a volume in operation, without the lock. The third drops the row, table first, with the lock held.
+ */
+int attachment_mount(struct registry *registry, struct attachment *attachment, int target_fd, GError **error);
+int attachment_unmount(const struct attachment *attachment, bool force, GError **error);
+int attachment_forget(struct registry *registry, struct attachment *attachment, GError **error);
 
 /* gids.c, with the lock held. The first lets go of it while it looks; it returns how many gids were freed. */
 unsigned int gids_review_locked(struct registry *registry);

@@ -33,8 +33,7 @@ static int unmount_all(struct registry *registry, struct volume *volume, bool fo
 
     FAULT_POINT("volume-remove-releasing");
     for (guint i = volume->attachments->len; i > 0 && r == 0; i--) {
-        struct attachment *attachment = volume->attachments->pdata[i - 1];
-        r = attachment_unmount(attachment->row, force, error);
+        r = attachment_unmount(volume->attachments->pdata[i - 1], force, error);
     }
     if (r == 0)
         r = view_unmount(registry, volume, force, error);

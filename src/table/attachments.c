@@ -9,6 +9,7 @@ static void bind_attachment(struct query *query, const struct table_attachment *
     query_bind_int(query, row->namespace);
     query_bind_int(query, row->pid);
     query_bind_text(query, row->container);
+    query_bind_text(query, row->inside);
     query_bind_int(query, row->position);
     query_bind_int(query, row->read_only);
     query_bind_text(query, row->propagation);
@@ -27,6 +28,7 @@ static void *read_attachment(struct query *query)
     row->namespace = query_int(query);
     row->pid = query_int(query);
     row->container = query_text(query);
+    row->inside = query_text(query);
     row->position = query_int(query);
     row->read_only = query_int(query);
     row->propagation = query_text(query);

@@ -92,6 +92,7 @@ void table_attachment_free(struct table_attachment *row)
         return;
     g_free(row->target);
     g_free(row->container);
+    g_free(row->inside);
     g_free(row->propagation);
     g_free(row->boot_id);
     g_free(row);

@@ -82,6 +82,7 @@ struct table_attachment {
     int64_t namespace; /* inode number of the mount namespace; 0 is the service's own */
     int64_t pid;       /* a process in that namespace; 0 for the service's own */
     char *container;   /* NULL where no container was named */
+    char *inside;      /* the target as the container's isolator asked for it; NULL for one that attach made */
     int64_t position;  /* order of the mounts of one container */
     bool read_only;
     char *propagation; /* a word of cli.md, or NULL for the default */

@@ -51,6 +51,7 @@ static const char *const schema_steps[SQL_SCHEMA_VERSION] = {
     " namespace INTEGER NOT NULL,"
     " pid INTEGER NOT NULL,"
     " container TEXT,"
+    " inside TEXT,"
     " position INTEGER NOT NULL,"
     " read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),"
     " propagation TEXT,"
@@ -115,12 +116,13 @@ static const char *const statements[N_SQL] = {
     [SQL_VOLUME_LOAD] = "SELECT id, " VOLUME_COLUMNS " FROM volumes ORDER BY id",
 
 #define ATTACHMENT_COLUMNS                                                                                             \
-    "volume_id, target, namespace, pid, container, position, read_only, propagation, state, mount_id, boot_id, "       \
+    "volume_id, target, namespace, pid, container, inside, position, read_only, propagation, state, mount_id, "        \
+    "boot_id, "                                                                                                        \
     "created"
     [SQL_ATTACHMENT_INSERT] = "INSERT INTO attachments (" ATTACHMENT_COLUMNS ") VALUES"
-                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [SQL_ATTACHMENT_UPDATE] = "UPDATE attachments SET (" ATTACHMENT_COLUMNS ") ="
-                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?",
+                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?",
     [SQL_ATTACHMENT_DELETE] = "DELETE FROM attachments WHERE id = ?",
     [SQL_ATTACHMENT_LOAD] = "SELECT id, " ATTACHMENT_COLUMNS " FROM attachments ORDER BY id",
 

@@ -162,6 +162,7 @@ static void test_attachments_hold_their_volume(void **state)
                                    .target = (char *)"/mnt/a",
                                    .namespace = 4026531840,
                                    .pid = 12,
+                                   .inside = (char *)"/data",
                                    .position = 3,
                                    .read_only = true,
                                    .propagation = (char *)"slave",
@@ -179,6 +180,7 @@ static void test_attachments_hold_their_volume(void **state)
     assert_string_equal(read->target, "/mnt/a");
     assert_int_equal(read->namespace, 4026531840);
     assert_null(read->container);
+    assert_string_equal(read->inside, "/data");
     assert_string_equal(read->propagation, "slave");
     assert_int_equal(read->state, ROW_HANDED);
     assert_int_equal(read->position, 3);
@@ -372,9 +374,10 @@ static void test_refuses_damaged(void **state)
 static void test_refuses_dangling_reference(void **state)
 {
     struct fixture *fixture = *state;
-    execute_outside(fixture,
-                    "PRAGMA foreign_keys=OFF; INSERT INTO attachments VALUES (1, 4711, '/t', 0, 0, NULL, 0, 0, NULL, "
-                    "'mounted', 0, 'b', 0); PRAGMA journal_mode=DELETE;");
+    execute_outside(
+        fixture,
+        "PRAGMA foreign_keys=OFF; INSERT INTO attachments VALUES (1, 4711, '/t', 0, 0, NULL, NULL, 0, 0, NULL, "
+        "'mounted', 0, 'b', 0); PRAGMA journal_mode=DELETE;");
     assert_refused(fixture, EBADMSG, "attachments");
 }
 
