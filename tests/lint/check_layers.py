@@ -11,7 +11,7 @@ import sys
 LAYERS = {
     "base": [],
     "core": ["base"],
-    "sys": ["base"],
+    "sys": ["core", "base"],
     "layer": ["sys", "core", "base"],
     "provision": ["layer", "sys", "core", "base"],
     "fuse": ["sys", "core", "base"],
@@ -34,11 +34,12 @@ PUBLIC = {"client", "cli"}
 ONLY_IN = {
     r"fuse_lowlevel\.h|fuse_log\.h": ("fuse", "inode", "watch", "view/common", "view/gid", "view/layers", "viewd"),
     r"libmount(/|\.h)": ("sys",),
+    r"linux/fuse\.h": ("sys", "fuse"),
     r"sqlite3\.h": ("table",),
     r"microhttpd\.h": ("api",),
     r"libsmartcols": ("cli",),
     r"archive(_entry)?\.h": ("provision",),
-    r"sys/mount\.h|sys/fanotify\.h|linux/fuse\.h|sys/xattr\.h|sys/fsuid\.h|linux/mount\.h": ("sys",),
+    r"sys/mount\.h|sys/fanotify\.h|sys/xattr\.h|sys/fsuid\.h|linux/mount\.h": ("sys",),
 }
 
 root = pathlib.Path(__file__).resolve().parents[2]

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connection: INIT, reading requests, taking over from a dead worker.
+ *
+ * libfuse is primed with a synthetic INIT (the one that the kernel sent, saved in shared memory), whose reply the
+ * kernel refuses because it awaits none: so libfuse knows the protocol, and what is agreed stays ours.
+ */
+#include "fuse/transport.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "fuse/pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* A request that this many workers died of is failed instead of tried again. */
+#define MAX_ATTEMPTS 3
+
+struct transport {
+    struct transport_config config;
+    struct fuse_session *session;
+    struct fuse_agreed agreed;
+    struct pool *pool;
+    bool succeeds; /* takes over from another worker */
+};
+
+static __thread struct request_slot *current_slot;
+static __thread const struct fuse_in_header *current_header;
+static __thread struct request_slot *current_orphan;
+
+struct request_slot *request_current_slot(void)
+{
+    return current_slot;
+}
+
+const struct fuse_in_header *request_current_header(void)
+{
+    return current_header;
+}
+
+const struct request_slot *request_replayed(void)
+{
+    return current_orphan;
+}
+
+static char *slot_buffer(const struct transport *t, unsigned slot)
+{
+    return t->config.buffers + (size_t)slot * TRANSPORT_BUFFER_BYTES;
+}
+
+static int send_reply(int fd, uint64_t unique, int error, const void *body, size_t n_bytes)
+{
+    struct fuse_out_header out = {
+        .len = (uint32_t)(sizeof(out) + (error ? 0 : n_bytes)), .error = error, .unique = unique};
+    struct iovec iov[] = {{&out, sizeof(out)}, {(void *)body, error ? 0 : n_bytes}};
+    /* ENOENT: the caller was interrupted, or the view is gone */
+    return writev(fd, iov, iov[1].iov_len > 0 ? 2 : 1) < 0 ? -errno : 0;
+}
+
+int transport_reply_raw(struct transport *t, uint64_t unique, int error, const void *body, size_t n_bytes)
+{
+    return send_reply(t->config.dev_fd, unique, error, body, n_bytes);
+}
+
+const struct fuse_agreed *transport_agreed(const struct transport *t)
+{
+    return &t->agreed;
+}
+
+int transport_notify(struct transport *t, int code, const void *payload, size_t n_bytes, const void *more,
+                     size_t n_more_bytes)
+{
+    struct fuse_out_header out = {.len = (uint32_t)(sizeof(out) + n_bytes + n_more_bytes), .error = code};
+    struct iovec iov[] = {{&out, sizeof(out)}, {(void *)payload, n_bytes}, {(void *)more, n_more_bytes}};
+    atomic_fetch_add_explicit(&t->config.state->n_notifications, 1, memory_order_relaxed);
+    return writev(t->config.dev_fd, iov, 1 + (n_bytes > 0) + (n_more_bytes > 0)) < 0 ? -errno : 0;
+}
+
+/* Reads one request into buffer, waiting for it. Returns its size. */
+static ssize_t read_request(int fd, char *buffer)
+{
+    for (;;) {
+        ssize_t n = read(fd, buffer, TRANSPORT_BUFFER_BYTES);
+        if (n >= (ssize_t)sizeof(struct fuse_in_header))
+            return n;
+        if (n >= 0)
+            return -EPROTO;
+        if (errno == EAGAIN) {
+            struct pollfd p = {.fd = fd, .events = POLLIN};
+            poll(&p, 1, -1);
+        } else if (errno != EINTR && errno != ENOENT) {
+            return -errno;
+        }
+    }
+}
+
+/* Answers the kernel's INIT, and keeps it for this worker's successors. */
+static int answer_init(struct transport *t)
+{
+    struct transport_state *state = t->config.state;
+    char *buffer = slot_buffer(t, 0);
+    ssize_t n = read_request(t->config.dev_fd, buffer);
+    if (n < 0)
+        return (int)n;
+
+    struct fuse_in_header *header = (struct fuse_in_header *)buffer;
+    if (header->opcode != FUSE_INIT)
+        return -EPROTO;
+    size_t n_body = (size_t)n - sizeof(*header);
+    memcpy(&state->init, buffer + sizeof(*header), MIN(n_body, sizeof(state->init)));
+    state->init_header = *header;
+
+    struct abi_init_out out;
+    int r = fuse_negotiate(&state->init, &t->config.wants, &out, &t->agreed);
+    send_reply(t->config.dev_fd, header->unique, r, &out, sizeof(out));
+    header->len = 0;
+    if (r == 0)
+        state->n_init_bytes = (uint32_t)n;
+    return r;
+}
+
+static void prime_libfuse(struct transport *t)
+{
+    struct {
+        struct fuse_in_header header;
+        struct fuse_init_in init;
+    } request = {.header = t->config.state->init_header, .init = t->config.state->init};
+    request.header.len = sizeof(request);
+    request.header.unique = ~ABI_UNIQUE_RESEND; /* nobody awaits it */
+    request.init.flags &= ~(uint32_t)FUSE_INIT_EXT;
+    struct fuse_buf buffer = {.size = sizeof(request), .mem = &request};
+    fuse_session_process_buf(t->session, &buffer);
+}
+
+static int make_session(struct transport *t)
+{
+    char *argv[] = {"gidfs-view", NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+    char device[32];
+    t->session = fuse_session_new(&args, t->config.ops, sizeof(*t->config.ops), t->config.userdata);
+    fuse_opt_free_args(&args);
+    if (!t->session)
+        return -ENOMEM;
+    snprintf(device, sizeof(device), "/dev/fd/%d", t->config.dev_fd);
+    if (fuse_session_mount(t->session, device) < 0)
+        return -EIO;
+    prime_libfuse(t);
+    return 0;
+}
+
+/* What a dead worker had read of FORGETs and not counted yet. */
+static void finish_forgets(struct transport *t, struct request_slot *slot, const char *buffer)
+{
+    const struct fuse_in_header *header = (const struct fuse_in_header *)buffer;
+    if (header->opcode == FUSE_FORGET && slot->forgets_done == 0) {
+        const struct fuse_forget_in *in = (const void *)(header + 1);
+        t->config.forget(t->config.userdata, header->nodeid, in->nlookup);
+    } else if (header->opcode == FUSE_BATCH_FORGET) {
+        const struct fuse_batch_forget_in *in = (const void *)(header + 1);
+        const struct fuse_forget_one *one = (const void *)(in + 1);
+        for (uint32_t i = slot->forgets_done; i < in->count; i++)
+            t->config.forget(t->config.userdata, one[i].nodeid, one[i].nlookup);
+    }
+}
+
+/* Moves what dead workers worked on to the orphans, where the resent requests will find it. */
+static void adopt_orphans(struct transport *t)
+{
+    struct transport_state *state = t->config.state;
+    for (unsigned i = 0; i < REQUEST_MAX_THREADS; i++) {
+        struct request_slot *slot = &state->slots[i];
+        struct fuse_in_header *header = (struct fuse_in_header *)slot_buffer(t, i);
+        if (header->len != 0)
+            finish_forgets(t, slot, slot_buffer(t, i));
+        header->len = 0;
+        if (slot->unique != 0 && state->n_orphans < G_N_ELEMENTS(state->orphans)) {
+            struct request_slot *orphan = &state->orphans[state->n_orphans++];
+            *orphan = *slot;
+            orphan->attempts++;
+        }
+        memset(slot, 0, sizeof(*slot));
+    }
+}
+
+static struct request_slot *find_orphan(struct transport *t, uint64_t unique)
+{
+    for (unsigned i = 0; i < t->config.state->n_orphans; i++) {
+        if (t->config.state->orphans[i].unique == unique)
+            return &t->config.state->orphans[i];
+    }
+    return NULL;
+}
+
+int transport_new(const struct transport_config *config, struct transport **ret_transport)
+{
+    struct transport *t = calloc(1, sizeof(*t));
+    if (!t)
+        return -ENOMEM;
+    t->config = *config;
+    t->succeeds = config->state->n_init_bytes != 0;
+
+    int r;
+    if (t->succeeds) {
+        struct abi_init_out ignored;
+        r = fuse_negotiate(&config->state->init, &config->wants, &ignored, &t->agreed);
+        adopt_orphans(t);
+    } else {
+        r = answer_init(t);
+    }
+    if (r == 0)
+        r = make_session(t);
+    if (r < 0) {
+        transport_free(t);
+        return r;
+    }
+    *ret_transport = t;
+    return 0;
+}
+
+void transport_free(struct transport *t)
+{
+    if (!t)
+        return;
+    pool_free(t->pool);
+    if (t->session)
+        fuse_session_destroy(t->session);
+    free(t);
+}
+
+/* Requests that may take long by their nature: they move data or wait for a disk. */
+static bool is_slow(uint32_t opcode)
+{
+    switch (opcode) {
+    case FUSE_READ:
+    case FUSE_WRITE:
+    case FUSE_FSYNC:
+    case FUSE_FSYNCDIR:
+    case FUSE_FALLOCATE:
+    case FUSE_COPY_FILE_RANGE:
+    case FUSE_LSEEK:
+    case FUSE_IOCTL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum pool_received receive(void *data, unsigned number)
+{
+    struct transport *t = data;
+    char *buffer = slot_buffer(t, number);
+    struct fuse_in_header *header = (struct fuse_in_header *)buffer;
+    ssize_t n = read(t->config.dev_fd, buffer, TRANSPORT_BUFFER_BYTES);
+    if (n < 0)
+        return errno == ENODEV || errno == ECONNABORTED || errno == ENOTCONN || errno == EBADF ? POOL_RECEIVED_END
+                                                                                               : POOL_RECEIVED_NONE;
+    if (n < (ssize_t)sizeof(*header)) {
+        header->len = 0;
+        return n == 0 ? POOL_RECEIVED_END : POOL_RECEIVED_NONE;
+    }
+    header->len = (uint32_t)n; /* the kernel's own; of a peer in a test, what it really sent */
+    return is_slow(header->opcode) ? POOL_RECEIVED_SLOW : POOL_RECEIVED_QUICK;
+}
+
+static void dispatch(struct transport *t, const struct fuse_in_header *header, char *buffer)
+{
+    size_t n_body = header->len - sizeof(*header);
+    if (t->config.raw(t->config.userdata, header, header + 1, n_body))
+        return;
+    struct fuse_buf request = {.size = header->len, .mem = buffer};
+    fuse_session_process_buf(t->session, &request);
+}
+
+static void process(void *data, unsigned number)
+{
+    struct transport *t = data;
+    struct request_slot *slot = &t->config.state->slots[number];
+    char *buffer = slot_buffer(t, number);
+    struct fuse_in_header *header = (struct fuse_in_header *)buffer;
+    uint64_t unique = header->unique & ~ABI_UNIQUE_RESEND;
+
+    slot->stage = REQUEST_STAGE_NONE;
+    slot->attempts = 0;
+    slot->forgets_done = 0;
+    slot->opcode = header->opcode;
+    slot->nodeid = header->nodeid;
+    atomic_signal_fence(memory_order_seq_cst); /* what matters is the order in which a dying process had written */
+    slot->unique = unique;
+    if (header->opcode < TRANSPORT_N_OPCODES)
+        atomic_fetch_add_explicit(&t->config.state->n_requests[header->opcode], 1, memory_order_relaxed);
+
+    current_slot = slot;
+    current_header = header;
+    current_orphan = header->unique & ABI_UNIQUE_RESEND ? find_orphan(t, unique) : NULL;
+    if (current_orphan)
+        slot->attempts = current_orphan->attempts;
+    if (slot->attempts >= MAX_ATTEMPTS) {
+        log_error("request %u on node %" G_GUINT64_FORMAT " ended %u workers; it fails with EIO", header->opcode,
+                  header->nodeid, slot->attempts);
+        transport_reply_raw(t, header->unique, -EIO, NULL, 0);
+    } else {
+        dispatch(t, header, buffer);
+    }
+    if (current_orphan)
+        current_orphan->unique = 0;
+
+    header->len = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    slot->unique = 0;
+}
+
+static void thread_start(void *data, unsigned number)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "fuse-%u", number);
+    pthread_setname_np(pthread_self(), name);
+    struct transport *t = data;
+    t->config.thread_start(t->config.userdata);
+}
+
+int transport_serve(struct transport *t)
+{
+    static const struct pool_ops ops = {.receive = receive, .process = process, .thread_start = thread_start};
+    int flags = fcntl(t->config.dev_fd, F_GETFL);
+    if (flags < 0 || fcntl(t->config.dev_fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    t->pool = pool_new(t->config.dev_fd, t->config.n_threads_max, &ops, t);
+    if (!t->pool)
+        return -ENOMEM;
+    if (t->succeeds && t->agreed.resend)
+        transport_notify(t, ABI_NOTIFY_RESEND, NULL, 0, NULL, 0);
+    return pool_run(t->pool);
+}
+
+void transport_stop(struct transport *t)
+{
+    if (t->pool)
+        pool_stop(t->pool);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "fuse/negotiate.h"
+#include "fuse/request.h"
+
+#include <fuse_lowlevel.h>
+#include <stdatomic.h>
+
+/*
+ * One FUSE connection, as a worker sees it: who reads requests, which threads serve them, and how a successor takes
+ * over.
+ *
+ * libfuse parses requests and builds replies; reading, INIT, threads and what libfuse 3.14 does not know are ours.
+ */
+#define TRANSPORT_N_OPCODES    64
+#define TRANSPORT_BUFFER_BYTES (FUSE_MAX_WRITE_BYTES + 8192U)
+
+/* The part of the view's shared memory that belongs to the transport. Zeroed at the beginning of a view's life. */
+struct transport_state {
+    uint32_t n_init_bytes; /* of init: 0 until INIT is answered */
+    uint32_t n_orphans;
+    struct fuse_in_header init_header;
+    struct fuse_init_in init;
+    _Atomic uint64_t n_requests[TRANSPORT_N_OPCODES]; /* by opcode, since the view was mounted */
+    _Atomic uint64_t n_notifications;
+    struct request_slot slots[REQUEST_MAX_THREADS];
+    struct request_slot orphans[2 * REQUEST_MAX_THREADS]; /* requests that died with a worker and wait to be resent */
+};
+
+/* Handles opcodes that libfuse 3.14 does not know. Returns false if it does not know the opcode either. */
+typedef bool (*transport_raw_fn)(void *userdata, const struct fuse_in_header *header, const void *body, size_t n_bytes);
+/* Applies one forget that a dead worker had read (before threads start). */
+typedef void (*transport_forget_fn)(void *userdata, uint64_t nodeid, uint64_t n_lookups);
+
+struct transport_config {
+    int dev_fd;                    /* /dev/fuse; not owned */
+    struct transport_state *state; /* in shared memory */
+    char *buffers;                 /* REQUEST_MAX_THREADS times TRANSPORT_BUFFER_BYTES, in shared memory */
+    struct fuse_wants wants;
+    const struct fuse_lowlevel_ops *ops;
+    transport_raw_fn raw;
+    transport_forget_fn forget;
+    void (*thread_start)(void *userdata); /* in each thread before it serves */
+    void *userdata;
+    unsigned n_threads_max; /* at most REQUEST_MAX_THREADS */
+};
+
+struct transport;
+
+/*
+ * Makes a transport. With a state that holds an INIT already this is a successor: it agrees on the very same. Otherwise
+ * it waits for INIT and answers it. -ENODEV if the view was unmounted meanwhile.
+ */
+int transport_new(const struct transport_config *config, struct transport **ret_transport);
+void transport_free(struct transport *transport);
+
+const struct fuse_agreed *transport_agreed(const struct transport *transport);
+
+/*
+ * Serves until the view is unmounted (0) or the connection fails (negative errno). A successor asks the kernel to send
+ * again what was in flight. Threads come and go with the work: see pool.c.
+ */
+int transport_serve(struct transport *transport);
+
+/* Tells transport_serve() to let go after the requests in work, leaving the connection to a successor. Any thread. */
+void transport_stop(struct transport *transport);
+
+/*
+ * Sends a notification: a code and its payload. Never from a server thread (inval_entry waits for the directory's lock,
+ * which a request may hold). 0, or -ENOENT when the kernel does not know what it is about.
+ */
+int transport_notify(struct transport *transport, int code, const void *payload, size_t n_bytes, const void *more,
+                     size_t n_more_bytes);
+
+/* Answers an opcode handled by a transport_raw_fn. -errno when nobody takes the answer. */
+int transport_reply_raw(struct transport *transport, uint64_t unique, int error, const void *body, size_t n_bytes);

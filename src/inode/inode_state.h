@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/*
+ * What is known of inodes, in memory that outlives a worker.
+ *
+ * A record stands for one inode that the kernel knows (its lookup count is over 0). Its nodeid is its index, plus one,
+ * and a generation in the upper half, so a stale number never names another inode. Root is record 0, nodeid 1.
+ *
+ * Order of writes, for a successor that finds the memory as a dying worker left it: a record is published by writing
+ * nodeid last, and taken back by writing 0 to nodeid first. A lookup is counted before the reply is sent: a crash can
+ * leak a count, and never takes one too many.
+ */
+#define INODE_STATE_LAYOUT  1
+#define INODE_KEY_MAX_BYTES 56
+
+/* What makes an inode the same inode: opaque bytes, made by the view (view/common/source.h). */
+struct inode_key {
+    uint8_t n_bytes;
+    uint8_t bytes[INODE_KEY_MAX_BYTES];
+};
+
+enum inode_flags {
+    INODE_FLAG_FD_PINNED = 1 << 0,   /* fd is the only way to the inode: no handle, or no name left */
+    INODE_FLAG_FD_RECENT = 1 << 1,   /* fd was used since the clock's hand passed */
+    INODE_FLAG_WATCHED = 1 << 2,     /* a directory whose changes are reported */
+    INODE_FLAG_PASSTHROUGH = 1 << 3, /* how its open files do I/O; holds while n_opens is over 0 */
+    INODE_FLAG_NO_HANDLE = 1 << 4,   /* fd is the only way to the inode */
+    INODE_FLAG_USER_1 = 1 << 8,      /* from here on for the view that owns the table */
+};
+
+struct inode {
+    uint64_t nodeid;    /* 0: free */
+    uint64_t n_lookups; /* under the table's lock */
+    uint32_t generation;
+    int32_t fd;         /* O_PATH (or more), -1: none; in the table shared with the keeper */
+    int32_t backing_id; /* 0: none */
+    uint32_t n_opens;
+    _Atomic uint16_t flags;
+    uint16_t n_fd_users; /* of fd right now; under the table's lock */
+    uint8_t type;        /* DT_* */
+    struct inode_key key;
+};
+
+_Static_assert(sizeof(struct inode) <= 104, "a record is small: there may be millions");
+
+struct inode_state {
+    uint32_t n_records_max;
+    _Atomic uint32_t n_records_used; /* records that were ever used; those behind are zero */
+    uint64_t reserved;
+    struct inode records[];
+};

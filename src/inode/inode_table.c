@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inode table. Three things are kept in step under `lock`: the records (shared memory), the index from key to
+ * record (private: a chained hash, rebuilt from the records by a successor), and the cache of descriptors.
+ *
+ * Costs: 104 bytes of record, 4 of chain and 4 to 8 of bucket an inode.
+ *
+ * Descriptors: a record's fd is either cached or pinned. Cached ones are found by the clock's hand in `cached`, a list
+ * of record numbers in which stale entries are allowed (the record lost its descriptor since) and dropped as the hand
+ * meets them. A descriptor in use (n_fd_users) is never closed.
+ *
+ * Locks: `lock` is innermost and short, no system call but close() is made under it. The striped open locks are taken
+ * before it.
+ */
+#include "inode/inode_table.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE          UINT32_MAX
+#define N_OPEN_LOCKS  64
+#define N_BUCKETS_MIN 1024
+#define EVICT_AT_ONCE 16
+
+struct inode_table {
+    struct inode_table_config config;
+    struct inode *records;
+
+    pthread_mutex_t lock;
+    uint32_t *buckets; /* record number or NONE; n_buckets is a power of two, never below n_inodes */
+    uint32_t n_buckets;
+    uint32_t *next; /* of a record in its bucket's chain, or in the chain of free records */
+    uint32_t n_next;
+    uint32_t free_head;
+    uint32_t n_inodes;
+
+    uint32_t *cached;
+    size_t n_cached, n_cached_space, hand;
+    unsigned n_fds; /* records with a descriptor that is not pinned */
+    unsigned n_pinned;
+
+    pthread_mutex_t open_locks[N_OPEN_LOCKS];
+};
+
+size_t inode_state_size(uint32_t n_records_max)
+{
+    return sizeof(struct inode_state) + (size_t)n_records_max * sizeof(struct inode);
+}
+
+static uint32_t index_of(const struct inode_table *t, const struct inode *inode)
+{
+    return (uint32_t)(inode - t->records);
+}
+
+static uint64_t hash_key(const struct inode_key *key)
+{
+    uint64_t h = 0xcbf29ce484222325U; /* FNV-1a, and a finish that spreads it over the low bits */
+    for (unsigned i = 0; i < key->n_bytes; i++)
+        h = (h ^ key->bytes[i]) * 0x100000001b3U;
+    return h ^ (h >> 29);
+}
+
+static bool same_key(const struct inode_key *a, const struct inode_key *b)
+{
+    return a->n_bytes == b->n_bytes && memcmp(a->bytes, b->bytes, a->n_bytes) == 0;
+}
+
+/* The index. All with the lock held. */
+
+static void chain(struct inode_table *t, uint32_t index)
+{
+    uint32_t *bucket = &t->buckets[hash_key(&t->records[index].key) & (t->n_buckets - 1)];
+    t->next[index] = *bucket;
+    *bucket = index;
+}
+
+static void unchain(struct inode_table *t, uint32_t index)
+{
+    uint32_t *at = &t->buckets[hash_key(&t->records[index].key) & (t->n_buckets - 1)];
+    while (*at != index)
+        at = &t->next[*at];
+    *at = t->next[index];
+}
+
+static int resize_buckets(struct inode_table *t, uint32_t n_buckets)
+{
+    uint32_t *buckets = malloc(n_buckets * sizeof(*buckets));
+    if (!buckets)
+        return -ENOMEM;
+    memset(buckets, 0xff, n_buckets * sizeof(*buckets));
+    free(t->buckets);
+    t->buckets = buckets;
+    t->n_buckets = n_buckets;
+    uint32_t n_used = atomic_load(&t->config.state->n_records_used);
+    for (uint32_t i = 0; i < n_used; i++) {
+        if (t->records[i].nodeid != 0)
+            chain(t, i);
+    }
+    return 0;
+}
+
+static struct inode *find(struct inode_table *t, const struct inode_key *key)
+{
+    uint32_t index = t->buckets[hash_key(key) & (t->n_buckets - 1)];
+    while (index != NONE && !same_key(&t->records[index].key, key))
+        index = t->next[index];
+    return index == NONE ? NULL : &t->records[index];
+}
+
+static int reserve_next(struct inode_table *t, uint32_t n)
+{
+    if (n <= t->n_next)
+        return 0;
+    uint32_t n_space = t->n_next ? t->n_next * 2 : N_BUCKETS_MIN;
+    while (n_space < n)
+        n_space *= 2;
+    uint32_t *grown = realloc(t->next, n_space * sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    t->next = grown;
+    t->n_next = n_space;
+    return 0;
+}
+
+/* A free record: one that was used before, or the next one that never was. */
+static int take_record(struct inode_table *t, uint32_t *ret_index)
+{
+    if (t->free_head != NONE) {
+        *ret_index = t->free_head;
+        t->free_head = t->next[t->free_head];
+        return 0;
+    }
+    uint32_t n_used = atomic_load(&t->config.state->n_records_used);
+    if (n_used >= t->config.state->n_records_max)
+        return -ENFILE;
+    int r = reserve_next(t, n_used + 1);
+    if (r < 0)
+        return r;
+    t->records[n_used].fd = -1;
+    atomic_store(&t->config.state->n_records_used, n_used + 1);
+    *ret_index = n_used;
+    return 0;
+}
+
+static void release_record(struct inode_table *t, uint32_t index)
+{
+    t->next[index] = t->free_head;
+    t->free_head = index;
+}
+
+/* Descriptors. All with the lock held. */
+
+static bool is_pinned(const struct inode *inode)
+{
+    return atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_FLAG_FD_PINNED;
+}
+
+static void close_fd(struct inode_table *t, struct inode *inode)
+{
+    if (inode->fd < 0)
+        return;
+    if (is_pinned(inode))
+        t->n_pinned--;
+    else
+        t->n_fds--;
+    int fd = inode->fd;
+    inode->fd = -1;
+    fd_close(fd);
+}
+
+static bool may_evict(const struct inode *inode)
+{
+    return inode->nodeid != 0 && inode->fd >= 0 && inode->n_fd_users == 0 && !is_pinned(inode);
+}
+
+/* Closes a few descriptors that were not used of late. */
+static void evict(struct inode_table *t)
+{
+    unsigned n_closed = 0;
+    for (size_t n = 2 * t->n_cached; n > 0 && t->n_cached > 0 && n_closed < EVICT_AT_ONCE; n--) {
+        if (t->hand >= t->n_cached)
+            t->hand = 0;
+        struct inode *inode = &t->records[t->cached[t->hand]];
+        bool stale = inode->nodeid == 0 || inode->fd < 0 || is_pinned(inode);
+        if (!stale && !may_evict(inode)) {
+            t->hand++;
+        } else if (!stale && atomic_load(&inode->flags) & INODE_FLAG_FD_RECENT) {
+            atomic_fetch_and(&inode->flags, (uint16_t)~INODE_FLAG_FD_RECENT);
+            t->hand++;
+        } else {
+            if (!stale) {
+                close_fd(t, inode);
+                n_closed++;
+            }
+            t->cached[t->hand] = t->cached[--t->n_cached];
+        }
+    }
+}
+
+/* Makes a descriptor findable by the clock's hand. If there is no memory for that it stays until it is forgotten. */
+static void remember_cached(struct inode_table *t, uint32_t index)
+{
+    if (t->n_fds > t->config.n_fds_max || t->n_cached > 2 * (size_t)t->config.n_fds_max)
+        evict(t);
+    if (t->n_cached == t->n_cached_space) {
+        size_t n_space = t->n_cached_space ? t->n_cached_space * 2 : 256;
+        uint32_t *grown = realloc(t->cached, n_space * sizeof(*grown));
+        if (!grown)
+            return;
+        t->cached = grown;
+        t->n_cached_space = n_space;
+    }
+    t->cached[t->n_cached++] = index;
+}
+
+static void pin_fd(struct inode_table *t, struct inode *inode)
+{
+    if (is_pinned(inode) || inode->fd < 0)
+        return;
+    atomic_fetch_or(&inode->flags, INODE_FLAG_FD_PINNED);
+    t->n_fds--;
+    t->n_pinned++;
+}
+
+static void adopt_fd(struct inode_table *t, struct inode *inode, int *fd)
+{
+    if (inode->fd >= 0 || *fd < 0)
+        return;
+    inode->fd = fd_steal(fd);
+    t->n_fds++;
+    remember_cached(t, index_of(t, inode));
+}
+
+/* Life and death of the table. */
+
+/* Takes over the records as they are: those half made or half forgotten are free. */
+static int rebuild(struct inode_table *t)
+{
+    uint32_t n_used = atomic_load(&t->config.state->n_records_used);
+    int r = reserve_next(t, n_used);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < n_used; i++) {
+        struct inode *inode = &t->records[i];
+        inode->n_fd_users = 0;
+        if (inode->nodeid == 0 || inode->n_lookups == 0) {
+            inode->nodeid = 0;
+            inode->fd = -1; /* whatever it was, the worker closes descriptors that no record names */
+            release_record(t, i);
+            continue;
+        }
+        t->n_inodes++;
+        if (inode->fd >= 0 && is_pinned(inode)) {
+            t->n_pinned++;
+        } else if (inode->fd >= 0) {
+            t->n_fds++;
+            remember_cached(t, i);
+        }
+    }
+    uint32_t n_buckets = N_BUCKETS_MIN;
+    while (n_buckets < t->n_inodes)
+        n_buckets *= 2;
+    return resize_buckets(t, n_buckets);
+}
+
+int inode_table_new(const struct inode_table_config *config, struct inode_table **ret_table)
+{
+    struct inode_table *t = calloc(1, sizeof(*t));
+    if (!t)
+        return -ENOMEM;
+    t->config = *config;
+    t->records = config->state->records;
+    t->free_head = NONE;
+    pthread_mutex_init(&t->lock, NULL);
+    for (unsigned i = 0; i < N_OPEN_LOCKS; i++)
+        pthread_mutex_init(&t->open_locks[i], NULL);
+    int r = rebuild(t);
+    if (r < 0) {
+        inode_table_free(t);
+        return r;
+    }
+    *ret_table = t;
+    return 0;
+}
+
+void inode_table_free(struct inode_table *t)
+{
+    if (!t)
+        return;
+    pthread_mutex_destroy(&t->lock);
+    for (unsigned i = 0; i < N_OPEN_LOCKS; i++)
+        pthread_mutex_destroy(&t->open_locks[i]);
+    free(t->buckets);
+    free(t->next);
+    free(t->cached);
+    free(t);
+}
+
+struct inode *inode_table_get(struct inode_table *t, uint64_t nodeid)
+{
+    uint32_t index = (uint32_t)nodeid - 1;
+    if (index >= atomic_load_explicit(&t->config.state->n_records_used, memory_order_acquire))
+        return NULL;
+    struct inode *inode = &t->records[index];
+    return __atomic_load_n(&inode->nodeid, __ATOMIC_ACQUIRE) == nodeid ? inode : NULL;
+}
+
+static int insert(struct inode_table *t, const struct inode_key *key, uint8_t type, struct inode **ret_inode)
+{
+    if (t->n_inodes + 1 > t->n_buckets) {
+        int r = resize_buckets(t, t->n_buckets * 2);
+        if (r < 0)
+            return r;
+    }
+    uint32_t index;
+    int r = take_record(t, &index);
+    if (r < 0)
+        return r;
+
+    struct inode *inode = &t->records[index];
+    uint32_t generation = inode->generation;
+    *inode = (struct inode){.n_lookups = 1, .generation = generation, .fd = -1, .type = type, .key = *key};
+    __atomic_store_n(&inode->nodeid, (uint64_t)generation << 32 | (index + 1), __ATOMIC_RELEASE);
+    chain(t, index);
+    t->n_inodes++;
+    *ret_inode = inode;
+    return 0;
+}
+
+int inode_table_intern(struct inode_table *t, const struct inode_key *key, uint8_t type, int *fd, enum inode_keep keep,
+                       struct inode **ret_inode)
+{
+    int r = 0;
+    pthread_mutex_lock(&t->lock);
+    struct inode *inode = find(t, key);
+    if (inode)
+        inode->n_lookups++;
+    else
+        r = insert(t, key, type, &inode);
+    if (r == 0) {
+        if (keep != INODE_KEEP_NO_FD)
+            adopt_fd(t, inode, fd);
+        if (keep == INODE_KEEP_PINNED) {
+            atomic_fetch_or(&inode->flags, INODE_FLAG_NO_HANDLE);
+            pin_fd(t, inode);
+        }
+        *ret_inode = inode;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return r;
+}
+
+void inode_table_forget(struct inode_table *t, uint64_t nodeid, uint64_t n_lookups)
+{
+    pthread_mutex_lock(&t->lock);
+    struct inode *inode = inode_table_get(t, nodeid);
+    if (inode && inode->n_lookups > n_lookups) {
+        inode->n_lookups -= n_lookups;
+    } else if (inode && nodeid != 1) {
+        uint32_t index = index_of(t, inode);
+        unchain(t, index);
+        __atomic_store_n(&inode->nodeid, 0, __ATOMIC_RELEASE);
+        inode->n_lookups = 0;
+        inode->generation++;
+        close_fd(t, inode);
+        atomic_store(&inode->flags, 0);
+        release_record(t, index);
+        t->n_inodes--;
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+uint64_t inode_table_find(struct inode_table *t, const struct inode_key *key)
+{
+    pthread_mutex_lock(&t->lock);
+    struct inode *inode = find(t, key);
+    uint64_t nodeid = inode ? inode->nodeid : 0;
+    pthread_mutex_unlock(&t->lock);
+    return nodeid;
+}
+
+void inode_table_rekey(struct inode_table *t, struct inode *inode, const struct inode_key *key)
+{
+    pthread_mutex_lock(&t->lock);
+    unchain(t, index_of(t, inode));
+    inode->key = *key;
+    chain(t, index_of(t, inode));
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Counts a user of the descriptor if there is one. */
+static int use_fd(struct inode *inode)
+{
+    if (inode->fd < 0)
+        return -1;
+    inode->n_fd_users++;
+    if (!(atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_FLAG_FD_RECENT))
+        atomic_fetch_or(&inode->flags, INODE_FLAG_FD_RECENT);
+    return inode->fd;
+}
+
+int inode_table_get_fd(struct inode_table *t, struct inode *inode)
+{
+    pthread_mutex_lock(&t->lock);
+    int fd = use_fd(inode);
+    pthread_mutex_unlock(&t->lock);
+    if (fd >= 0)
+        return fd;
+
+    auto_fd int opened = t->config.open_key(t->config.data, inode);
+    if (opened == -EMFILE || opened == -ENFILE) {
+        pthread_mutex_lock(&t->lock);
+        evict(t);
+        pthread_mutex_unlock(&t->lock);
+        opened = t->config.open_key(t->config.data, inode);
+    }
+    if (opened < 0)
+        return opened;
+    pthread_mutex_lock(&t->lock);
+    adopt_fd(t, inode, &opened); /* unless another thread was faster */
+    fd = use_fd(inode);
+    pthread_mutex_unlock(&t->lock);
+    return fd;
+}
+
+void inode_table_put_fd(struct inode_table *t, struct inode *inode)
+{
+    pthread_mutex_lock(&t->lock);
+    inode->n_fd_users--;
+    pthread_mutex_unlock(&t->lock);
+}
+
+int inode_table_pin_fd(struct inode_table *t, struct inode *inode)
+{
+    int fd = inode_table_get_fd(t, inode);
+    if (fd < 0)
+        return fd;
+    pthread_mutex_lock(&t->lock);
+    inode->n_fd_users--;
+    bool full = t->n_pinned >= t->config.n_pinned_max;
+    if (!full)
+        pin_fd(t, inode);
+    pthread_mutex_unlock(&t->lock);
+    return full ? -ENFILE : 0;
+}
+
+void inode_table_unpin_fd(struct inode_table *t, struct inode *inode)
+{
+    pthread_mutex_lock(&t->lock);
+    if (is_pinned(inode) && inode->fd >= 0 && !(atomic_load(&inode->flags) & INODE_FLAG_NO_HANDLE)) {
+        atomic_fetch_and(&inode->flags, (uint16_t)~INODE_FLAG_FD_PINNED);
+        t->n_pinned--;
+        t->n_fds++;
+        remember_cached(t, index_of(t, inode));
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void inode_table_drop_fd(struct inode_table *t, struct inode *inode)
+{
+    pthread_mutex_lock(&t->lock);
+    if (may_evict(inode))
+        close_fd(t, inode);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void inode_table_lock(struct inode_table *t, const struct inode *inode)
+{
+    pthread_mutex_lock(&t->open_locks[index_of(t, inode) % N_OPEN_LOCKS]);
+}
+
+void inode_table_unlock(struct inode_table *t, const struct inode *inode)
+{
+    pthread_mutex_unlock(&t->open_locks[index_of(t, inode) % N_OPEN_LOCKS]);
+}
+
+void inode_table_foreach(struct inode_table *t, void (*fn)(struct inode *inode, void *data), void *data)
+{
+    pthread_mutex_lock(&t->lock);
+    uint32_t n_used = atomic_load(&t->config.state->n_records_used);
+    for (uint32_t i = 0; i < n_used; i++) {
+        if (t->records[i].nodeid != 0)
+            fn(&t->records[i], data);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void inode_table_get_stats(struct inode_table *t, struct inode_table_stats *ret_stats)
+{
+    pthread_mutex_lock(&t->lock);
+    *ret_stats = (struct inode_table_stats){
+        .n_inodes = t->n_inodes,
+        .n_fds = t->n_fds + t->n_pinned,
+        .n_bytes = inode_state_size(atomic_load(&t->config.state->n_records_used)) +
+                   (t->n_next + (uint64_t)t->n_buckets + t->n_cached_space) * sizeof(uint32_t),
+    };
+    pthread_mutex_unlock(&t->lock);
+}

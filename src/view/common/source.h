@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "inode/inode_table.h"
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+/*
+ * From descriptors to keys of inodes and back.
+ *
+ * A key is a number of a mount and a file handle; where the file system has no handles, or ones that are too long, it
+ * is device, inode number and birth time, and the inode's descriptor must be kept (INODE_KEEP_PINNED).
+ *
+ * The mounts are those of the served tree, in shared memory, as descriptors by which handles are opened. They are found
+ * as lookups cross into them.
+ */
+#define SOURCE_MAX_MOUNTS 1024
+
+struct source_state {
+    _Atomic uint32_t n_mounts;
+    uint32_t handles; /* 1: open_by_handle_at() is permitted */
+    uint64_t root_dev;
+    struct {
+        uint64_t mount_id;
+        int32_t fd; /* not O_PATH; -1: none could be opened */
+        int32_t reserved;
+    } mounts[SOURCE_MAX_MOUNTS];
+};
+
+/* Begins a state with the root of the served tree. root_fd is not O_PATH and stays open as long as the state. */
+int source_state_init(struct source_state *state, int root_fd);
+
+/* Adds a mount that handles can be opened by; *ret_index is its number. Finds it if it is known. */
+int source_state_add_mount(struct source_state *state, int fd, const struct statx *stx, uint32_t *ret_index);
+
+/* The key of the inode behind fd (O_PATH), whose statx the caller has. */
+int source_key_of_fd(struct source_state *state, int fd, const struct statx *stx, struct inode_key *ret_key,
+                     enum inode_keep *ret_keep);
+
+/* Opens a key as O_PATH. -ESTALE if it is gone, or if the key is none that can be opened. */
+int source_open_key(struct source_state *state, const struct inode_key *key);
+
+/* An inode number that tells apart inodes of different devices in the tree (btrfs subvolumes, mounts). */
+uint64_t source_ino(const struct source_state *state, const struct statx *stx);

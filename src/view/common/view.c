@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "view/common/view.h"
+
+#include "view/common/data_files.h"
+#include "view/common/dir_streams.h"
+
+#include <errno.h>
+
+#define CACHED_S    3600.0
+#define UNWATCHED_S 1.0
+
+static void choose_timeouts(struct view *view)
+{
+    switch (view->options->cache) {
+    case VIEW_CACHE_ALWAYS:
+        view->cached_s = view->unwatched_s = CACHED_S;
+        break;
+    case VIEW_CACHE_NONE:
+        view->cached_s = view->unwatched_s = 0;
+        break;
+    case VIEW_CACHE_AUTO:
+        view->cached_s = CACHED_S;
+        view->unwatched_s = UNWATCHED_S;
+        break;
+    }
+    if (view->options->has_timeout)
+        view->cached_s = view->unwatched_s = (double)view->options->timeout_ms / 1000.0;
+}
+
+int view_init(struct view *view)
+{
+    const struct view_options *options = view->options;
+    choose_timeouts(view);
+    view->read_only = options->flags & VIEW_READ_ONLY;
+    view->allow_setid = !options->has_gid || !(options->flags & VIEW_NOSUID);
+    view->direct_io = options->cache == VIEW_CACHE_NONE;
+    atomic_store(&view->passthrough, options->passthrough != VIEW_PASSTHROUGH_OFF);
+    int r = data_files_new(view->inodes, &view->data_files);
+    if (r == 0)
+        r = dir_streams_new(view->inodes, &view->dir_streams);
+    if (r < 0)
+        view_finish(view);
+    return r;
+}
+
+void view_finish(struct view *view)
+{
+    data_files_free(view->data_files);
+    dir_streams_free(view->dir_streams);
+    view->data_files = NULL;
+    view->dir_streams = NULL;
+}
+
+void view_reply_error(fuse_req_t req, int error)
+{
+    fuse_reply_err(req, -error);
+}
+
+void view_forget_one(void *data, uint64_t nodeid, uint64_t n_lookups)
+{
+    struct view *view = data;
+    inode_table_forget(view->inodes, nodeid, n_lookups);
+}
+
+/* How far a batch has come is noted before each step: a crash may leak one count, and takes none twice. */
+static void forget_noted(struct view *view, uint64_t nodeid, uint64_t n_lookups)
+{
+    struct request_slot *slot = request_current_slot();
+    if (slot)
+        slot->forgets_done++;
+    inode_table_forget(view->inodes, nodeid, n_lookups);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups)
+{
+    forget_noted(view_of_request(req), ino, n_lookups);
+    fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forgets)
+{
+    for (size_t i = 0; i < n; i++)
+        forget_noted(view_of_request(req), forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+void view_ops_forget(struct fuse_lowlevel_ops *ops)
+{
+    ops->forget = op_forget;
+    ops->forget_multi = op_forget_multi;
+}
+
+bool view_raw_operation(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes)
+{
+    switch (header->opcode) {
+    case ABI_OP_STATX:
+        view_raw_statx(view, header);
+        return true;
+    case FUSE_SETXATTR:
+        view_raw_setxattr(view, header, body, n_bytes);
+        return true;
+    default:
+        return false;
+    }
+}

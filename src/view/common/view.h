@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "core/view_options.h"
+#include "fuse/transport.h"
+#include "inode/inode_table.h"
+#include "view/common/source.h"
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+struct watch;
+struct data_files;
+struct dir_streams;
+
+/*
+ * What both views are made of: one mounted view, as its worker sees it. Built before threads start; what changes later
+ * is atomic or has a lock of its own.
+ *
+ * The split: operations on one inode, by a descriptor of it, are here and the same for both views. Operations on names
+ * belong to the view (view/gid, view/layers).
+ */
+struct view;
+
+struct view_hooks {
+    /* Makes an inode writable before it is changed (copy-up). NULL: every inode is. 0 or a negative errno. */
+    int (*prepare_write)(struct view *view, struct inode *inode);
+    /* Last word on what statx says of an inode (numbers of a layered view). NULL: none. */
+    void (*adjust_statx)(struct view *view, struct inode *inode, struct statx *stx);
+    /* Whether an extended attribute is the view's own business (marks of layers). NULL: none is. */
+    bool (*hides_xattr)(const struct view *view, const char *name);
+};
+
+struct view {
+    const struct view_options *options; /* not owned */
+    const struct view_hooks *hooks;
+    void *hook_data; /* the view's own: struct layers, … */
+    struct inode_table *inodes;
+    struct source_state *source;
+    struct transport *transport;
+    struct watch *watch; /* NULL: changes behind the view are not reported */
+    struct data_files *data_files;
+    struct dir_streams *dir_streams;
+    int dev_fd;
+    _Atomic bool passthrough; /* new files may be opened for passthrough */
+    bool read_only;
+    bool allow_setid; /* setuid and setgid bits may reach the disk */
+    double cached_s;  /* how long the kernel may cache what is watched (or what nobody else changes), in seconds */
+    double unwatched_s;
+    bool direct_io; /* cache=none without passthrough: not even pages are cached */
+};
+
+/* Prepares what is common. options, state and inodes are the caller's and outlive the view. */
+int view_init(struct view *view);
+void view_finish(struct view *view);
+
+static inline struct view *view_of_request(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+/* Modes and ids: attributes.c. The line that decides the gid of an entry is in view_attributes(). */
+
+/* What the view reports of an inode. */
+void view_attributes(struct view *view, struct inode *inode, struct statx *stx, struct stat *ret_st);
+
+/* Ids that a client named, on disk. -EINVAL for one that the map does not have. */
+int view_uid_to_disk(const struct view *view, uid_t view_uid, uid_t *ret_disk_uid);
+int view_gid_to_disk(const struct view *view, gid_t view_gid, gid_t *ret_disk_gid);
+
+/* What the kernel may cache, and how long: coherence.c. */
+
+/* To be called before anything is read of a directory for the kernel: from here on changes behind the view are seen. */
+void view_cover_directory(struct view *view, struct inode *dir, int dir_fd);
+/* A child was looked up in a directory: changes of its attributes are seen if those of the directory are. */
+void view_cover_child(struct view *view, const struct inode *dir, struct inode *child);
+/* How long the kernel may cache attributes, and entries of a directory (present or absent). Seconds. */
+double view_attr_timeout(const struct view *view, const struct inode *inode, const struct stat *st);
+double view_entry_timeout(const struct view *view, const struct inode *dir);
+
+/* Identity of what is created: create_as.c. */
+
+/*
+ * Takes on the ids and the umask of the caller of the current request, for creating in the directory whose attributes
+ * on disk are parent_stx. -EOVERFLOW if the disk has no name for the caller. Undone by view_become_server().
+ */
+int view_become_caller(const struct view *view, mode_t umask_of_caller, const struct statx *parent_stx);
+void view_become_server(void);
+/* The mode to create with on disk, of the mode that a client asked for. Device nodes may be refused. */
+int view_create_mode(const struct view *view, mode_t view_mode, mode_t *ret_disk_mode);
+
+/* Opened files: open.c. */
+
+/*
+ * Counts an open of a regular file that has succeeded, and makes the answer to it. To be undone by view_count_release()
+ * if the answer finds no taker.
+ */
+int view_count_open(struct view *view, struct inode *inode, int open_flags, struct abi_open_out *ret_out);
+void view_count_release(struct view *view, struct inode *inode);
+
+/* The entry part of an answer to create, as libfuse would make it. */
+void view_entry_out(const struct fuse_entry_param *entry, struct fuse_entry_out *out);
+
+/* Reply helpers: every failure leaves by view_reply_error(). error is a negative errno, or 0. */
+void view_reply_error(fuse_req_t req, int error);
+
+/* The tables of operations: each fills in its group. */
+void view_ops_attributes(struct fuse_lowlevel_ops *ops);
+void view_ops_open(struct fuse_lowlevel_ops *ops);
+/* Only where directory contents may be cached: it switches OPENDIR off. */
+void view_ops_open_cached_directories(struct fuse_lowlevel_ops *ops);
+void view_ops_io(struct fuse_lowlevel_ops *ops);
+void view_ops_xattr(struct fuse_lowlevel_ops *ops);
+void view_ops_forget(struct fuse_lowlevel_ops *ops);
+
+/* The opcodes that libfuse 3.14 does not know and that concern one inode: STATX, SETXATTR. False: another one. */
+void view_raw_statx(struct view *view, const struct fuse_in_header *header);
+void view_raw_setxattr(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);
+bool view_raw_operation(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);
+void view_forget_one(void *view, uint64_t nodeid, uint64_t n_lookups);

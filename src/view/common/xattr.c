@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Extended attributes, ACLs among them: ids inside an ACL are mapped both ways (behaviour B6), and a file capability
+ * reaches the disk only where setuid bits may.
+ *
+ * What a view does not show or take: see hides_xattr().
+ */
+#include "core/acl_ids.h"
+#include "sys/creds.h"
+#include "sys/inode_fd.h"
+#include "view/common/view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ACL_PREFIX           "system.posix_acl_"
+#define CAPABILITY           "security.capability"
+#define XATTR_LIST_MAX_BYTES 65536
+
+static bool is_acl(const char *name)
+{
+    return strncmp(name, ACL_PREFIX, strlen(ACL_PREFIX)) == 0;
+}
+
+/* Whether an attribute is not served at all. */
+static bool hides_xattr(const struct view *view, const char *name)
+{
+    if (view->options->no_acl && is_acl(name))
+        return true;
+    if (view->options->no_xattrs && !is_acl(name))
+        return true;
+    return view->hooks && view->hooks->hides_xattr && view->hooks->hides_xattr(view, name);
+}
+
+static int acl_id_to_view(enum acl_ids_type type, uint32_t *id, void *data)
+{
+    const struct view *view = data;
+    *id = id_map_to_view(type == ACL_IDS_USER ? view->options->uid_map : view->options->gid_map, *id);
+    return 0;
+}
+
+static int acl_id_to_disk(enum acl_ids_type type, uint32_t *id, void *data)
+{
+    const struct view *view = data;
+    return type == ACL_IDS_USER ? view_uid_to_disk(view, *id, id) : view_gid_to_disk(view, *id, id);
+}
+
+static bool maps_ids(const struct view *view)
+{
+    return view->options->uid_map || view->options->gid_map;
+}
+
+/* What answers a get or a list: the value, or its size when the caller has given no room. */
+static void reply_value(fuse_req_t req, const char *value, ssize_t n, size_t size)
+{
+    if (n < 0)
+        view_reply_error(req, (int)n);
+    else if (size == 0)
+        fuse_reply_xattr(req, (size_t)n);
+    else if ((size_t)n > size)
+        view_reply_error(req, -ERANGE);
+    else
+        fuse_reply_buf(req, value, (size_t)n);
+}
+
+static int get_fd(struct view *view, fuse_ino_t ino, struct inode **ret_inode)
+{
+    struct inode *inode = inode_table_get(view->inodes, ino);
+    if (!inode)
+        return -ESTALE;
+    *ret_inode = inode;
+    return inode_table_get_fd(view->inodes, inode);
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    struct view *view = view_of_request(req);
+    struct inode *inode;
+    if (hides_xattr(view, name)) {
+        view_reply_error(req, is_acl(name) ? -EOPNOTSUPP : -ENODATA);
+        return;
+    }
+    int fd = get_fd(view, ino, &inode);
+    if (fd < 0) {
+        view_reply_error(req, fd);
+        return;
+    }
+    char small[1024], *value = small;
+    if (size > sizeof(small) && !(value = malloc(size))) {
+        inode_table_put_fd(view->inodes, inode);
+        view_reply_error(req, -ENOMEM);
+        return;
+    }
+    ssize_t n = inode_fd_getxattr(fd, name, size ? value : NULL, size);
+    inode_table_put_fd(view->inodes, inode);
+    if (n > 0 && size > 0 && is_acl(name) && maps_ids(view)) {
+        int r = acl_ids_map(value, (size_t)n, acl_id_to_view, view);
+        n = r < 0 ? r : n;
+    }
+    reply_value(req, value, n, size);
+    if (value != small)
+        free(value);
+}
+
+/* Takes names that the view hides out of a list. Returns its new size. */
+static size_t filter_list(struct view *view, char *list, size_t n_bytes)
+{
+    size_t kept = 0;
+    for (size_t at = 0; at < n_bytes;) {
+        size_t length = strnlen(list + at, n_bytes - at) + 1;
+        if (at + length > n_bytes)
+            break;
+        if (!hides_xattr(view, list + at)) {
+            memmove(list + kept, list + at, length);
+            kept += length;
+        }
+        at += length;
+    }
+    return kept;
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    struct view *view = view_of_request(req);
+    struct inode *inode;
+    int fd = get_fd(view, ino, &inode);
+    if (fd < 0) {
+        view_reply_error(req, fd);
+        return;
+    }
+    char *list = malloc(XATTR_LIST_MAX_BYTES);
+    ssize_t n = list ? inode_fd_listxattr(fd, list, XATTR_LIST_MAX_BYTES) : -ENOMEM;
+    inode_table_put_fd(view->inodes, inode);
+    if (n > 0)
+        n = (ssize_t)filter_list(view, list, (size_t)n);
+    reply_value(req, list, n, size);
+    free(list);
+}
+
+/* What must not reach the disk: capabilities in a view that allows no setuid. */
+static int may_set(const struct view *view, const char *name)
+{
+    if (hides_xattr(view, name))
+        return is_acl(name) ? -EOPNOTSUPP : -EPERM;
+    if (strcmp(name, CAPABILITY) == 0 && !view->allow_setid)
+        return -EPERM;
+    return 0;
+}
+
+static int set_xattr(struct view *view, struct inode *inode, const char *name, void *value,
+                     const struct fuse_setxattr_in *in)
+{
+    int r = may_set(view, name);
+    if (r == 0 && is_acl(name) && maps_ids(view) && in->size > 0)
+        r = acl_ids_map(value, in->size, acl_id_to_disk, view);
+    if (r == 0 && view->hooks && view->hooks->prepare_write)
+        r = view->hooks->prepare_write(view, inode);
+    if (r < 0)
+        return r;
+    int fd = inode_table_get_fd(view->inodes, inode);
+    if (fd < 0)
+        return fd;
+    /* Setting an ACL clears setgid for a caller outside the group; the kernel has found out which one this is. */
+    bool keep_setgid = is_acl(name) && !(in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID);
+    if (keep_setgid)
+        creds_set_fsetid(true);
+    r = inode_fd_setxattr(fd, name, value, in->size, (int)in->flags);
+    if (keep_setgid)
+        creds_set_fsetid(false);
+    inode_table_put_fd(view->inodes, inode);
+    /* Done before its worker died: that the name is there now is our own doing. */
+    const struct request_slot *before = request_replayed();
+    return r == -EEXIST && before ? 0 : r;
+}
+
+/* FUSE_SETXATTR with the extension of 7.33, which libfuse 3.14 does not hand on. */
+void view_raw_setxattr(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes)
+{
+    struct fuse_setxattr_in in = {0};
+    bool extended = transport_agreed(view->transport)->flags & FUSE_SETXATTR_EXT;
+    size_t n_head = extended ? sizeof(in) : FUSE_COMPAT_SETXATTR_IN_SIZE;
+    struct inode *inode = inode_table_get(view->inodes, header->nodeid);
+    int r = inode ? 0 : -ESTALE;
+    if (n_bytes < n_head)
+        r = -EINVAL;
+    if (r == 0) {
+        memcpy(&in, body, n_head);
+        const char *name = (const char *)body + n_head;
+        size_t n_name = strnlen(name, n_bytes - n_head) + 1;
+        if (n_head + n_name > n_bytes || in.size > n_bytes - n_head - n_name)
+            r = -EINVAL;
+        else
+            r = set_xattr(view, inode, name, (char *)name + n_name, &in);
+    }
+    transport_reply_raw(view->transport, header->unique, r, NULL, 0);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    struct view *view = view_of_request(req);
+    struct inode *inode = inode_table_get(view->inodes, ino);
+    int r = inode ? 0 : -ESTALE;
+    if (r == 0 && hides_xattr(view, name))
+        r = is_acl(name) ? -EOPNOTSUPP : -ENODATA;
+    if (r == 0 && view->hooks && view->hooks->prepare_write)
+        r = view->hooks->prepare_write(view, inode);
+    int fd = r < 0 ? r : inode_table_get_fd(view->inodes, inode);
+    if (fd < 0) {
+        view_reply_error(req, fd);
+        return;
+    }
+    r = inode_fd_removexattr(fd, name);
+    inode_table_put_fd(view->inodes, inode);
+    view_reply_error(req, r == -ENODATA && request_replayed() ? 0 : r);
+}
+
+void view_ops_xattr(struct fuse_lowlevel_ops *ops)
+{
+    ops->getxattr = op_getxattr;
+    ops->listxattr = op_listxattr;
+    ops->removexattr = op_removexattr;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fd.h"
+#include "sys/inode_fd.h"
+#include "view/gid/names.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+
+int dir_get(struct view *view, fuse_ino_t ino, struct dir *ret_dir)
+{
+    struct inode *inode = inode_table_get(view->inodes, ino);
+    int fd = inode ? inode_table_get_fd(view->inodes, inode) : -ESTALE;
+    if (fd < 0)
+        return fd;
+    *ret_dir = (struct dir){.inode = inode, .fd = fd};
+    return 0;
+}
+
+void dir_put(struct view *view, struct dir *dir)
+{
+    inode_table_put_fd(view->inodes, dir->inode);
+}
+
+int names_make_entry(struct view *view, const struct dir *parent, int *fd, enum inode_keep keep_at_most,
+                     struct fuse_entry_param *ret_entry, struct inode **ret_inode)
+{
+    struct statx stx;
+    struct inode_key key;
+    enum inode_keep keep;
+    int r = inode_fd_statx(*fd, &stx);
+    if (r == 0)
+        r = source_key_of_fd(view->source, *fd, &stx, &key, &keep);
+    if (r == 0)
+        r = inode_table_intern(view->inodes, &key, IFTODT(stx.stx_mode), fd,
+                               keep == INODE_KEEP_PINNED ? keep : keep_at_most, ret_inode);
+    if (r < 0)
+        return r;
+    view_cover_child(view, parent->inode, *ret_inode);
+    *ret_entry = (struct fuse_entry_param){.ino = (*ret_inode)->nodeid};
+    view_attributes(view, *ret_inode, &stx, &ret_entry->attr);
+    ret_entry->attr_timeout = view_attr_timeout(view, *ret_inode, &ret_entry->attr);
+    ret_entry->entry_timeout = view_entry_timeout(view, parent->inode);
+    return 0;
+}
+
+static int lookup(struct view *view, const struct dir *parent, const char *name, struct fuse_entry_param *ret_entry)
+{
+    struct inode *inode;
+    auto_fd int fd = openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return names_make_entry(view, parent, &fd, INODE_KEEP_CACHED, ret_entry, &inode);
+}
+
+void names_reply_lookup(fuse_req_t req, struct view *view, const struct dir *parent, const char *name)
+{
+    struct fuse_entry_param entry = {0};
+    int r = lookup(view, parent, name, &entry);
+    if (r == 0) {
+        if (fuse_reply_entry(req, &entry) < 0)
+            inode_table_forget(view->inodes, entry.ino, 1);
+    } else if (r == -ENOENT) {
+        entry.entry_timeout = view_entry_timeout(view, parent->inode);
+        fuse_reply_entry(req, &entry); /* nodeid 0: that there is none may be cached too */
+    } else {
+        view_reply_error(req, r);
+    }
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct view *view = view_of_request(req);
+    struct dir dir;
+    int r = dir_get(view, parent, &dir);
+    if (r < 0) {
+        view_reply_error(req, r);
+        return;
+    }
+    view_cover_directory(view, dir.inode, dir.fd);
+    names_reply_lookup(req, view, &dir, name);
+    dir_put(view, &dir);
+}
+
+void gid_ops_lookup(struct fuse_lowlevel_ops *ops)
+{
+    ops->lookup = op_lookup;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "view/common/view.h"
+
+/* What the operations on names share, inside view/gid. */
+
+/* A directory in use: its inode, and a descriptor that is held until dir_put(). */
+struct dir {
+    struct inode *inode;
+    int fd;
+};
+
+int dir_get(struct view *view, fuse_ino_t ino, struct dir *ret_dir);
+void dir_put(struct view *view, struct dir *dir);
+
+/*
+ * Makes an inode known to the kernel, counting a lookup, and the answer that says so. *fd is an O_PATH descriptor of
+ * it, which may be taken over (-1 then).
+ */
+int names_make_entry(struct view *view, const struct dir *parent, int *fd, enum inode_keep keep_at_most,
+                     struct fuse_entry_param *ret_entry, struct inode **ret_inode);
+
+/* Looks a name up and answers, or answers with the error. */
+void names_reply_lookup(fuse_req_t req, struct view *view, const struct dir *parent, const char *name);
+
+/* The groups of operations. */
+void gid_ops_lookup(struct fuse_lowlevel_ops *ops);
+void gid_ops_readdir(struct fuse_lowlevel_ops *ops);
+void gid_ops_create(struct fuse_lowlevel_ops *ops);
+void gid_ops_remove(struct fuse_lowlevel_ops *ops);
+void gid_ops_rename(struct fuse_lowlevel_ops *ops);
+void gid_raw_tmpfile(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "viewd/checks.h"
+
+#include "core/path_rules.h"
+#include "sys/mount_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int resolve_directory(const char *what, const char *path, char **ret_path, GError **error)
+{
+    struct stat st;
+    char *resolved = realpath(path, NULL);
+    if (!resolved || stat(resolved, &st) < 0) {
+        int errnum = errno;
+        free(resolved);
+        return gidfs_error_errno(error, errnum, "%s %s", what, path);
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        free(resolved);
+        return gidfs_error(error, ENOTDIR, "%s %s: not a directory", what, path);
+    }
+    *ret_path = g_strdup(resolved);
+    free(resolved);
+    return 0;
+}
+
+/* The mount points of live views, NULL-terminated. Asks the mount table only: a view may hang. */
+static int list_views(GPtrArray **ret_views, GError **error)
+{
+    g_autoptr(mount_table) table = NULL;
+    int r = mount_table_read(0, &table, error);
+    if (r < 0)
+        return r;
+    GPtrArray *views = g_ptr_array_new_with_free_func(g_free);
+    for (size_t i = 0; i < mount_table_size(table); i++) {
+        const struct mount_entry *entry = mount_table_get(table, i);
+        if (strcmp(entry->fstype, "fuse.gidfs") == 0)
+            g_ptr_array_add(views, g_strdup(entry->target));
+    }
+    g_ptr_array_add(views, NULL);
+    *ret_views = views;
+    return 0;
+}
+
+int checks_resolve(const char *source, const char *mountpoint, char **ret_source, char **ret_mountpoint, GError **error)
+{
+    g_autofree char *real_source = NULL, *real_mountpoint = NULL;
+    g_autoptr(GPtrArray) views = NULL;
+    int r = list_views(&views, error);
+    if (r == 0)
+        r = resolve_directory("source", source, &real_source, error);
+    if (r == 0)
+        r = resolve_directory("mount point", mountpoint, &real_mountpoint, error);
+    if (r == 0)
+        r = path_check_view(real_source, real_mountpoint, (const char *const *)views->pdata, error);
+    if (r < 0)
+        return r;
+    *ret_source = g_steal_pointer(&real_source);
+    *ret_mountpoint = g_steal_pointer(&real_mountpoint);
+    return 0;
+}

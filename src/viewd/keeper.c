@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keeper. It does as little as possible: what is not done here cannot fail here.
+ *
+ * Worker and keeper share one table of descriptors (clone(CLONE_FILES)), so whatever a worker had opened stays open
+ * when it dies, unlinked files included, under the numbers that the memory notes. A view is never given up because its
+ * workers die; a worker that cannot even start is tried again ever more slowly.
+ */
+#include "viewd/keeper.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "sys/fuse_dev.h"
+#include "viewd/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define RETRY_FIRST_MS 10
+#define RETRY_LAST_MS  1000
+
+struct keeper {
+    const struct keeper_config *config;
+    pid_t worker;
+    int signal_fd;
+    int ready_fd;
+    int retry_ms;
+};
+
+static void worker_main(const struct keeper *k)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN); /* of a terminal's Ctrl-C: the keeper unmounts */
+    prctl(PR_SET_NAME, "gidfs-worker");
+    int r = worker_run(k->config->options, k->config->memory, k->ready_fd);
+    if (r < 0)
+        log_error("the server of the view at %s: %s", k->config->mountpoint, g_strerror(-r));
+    _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static int start_worker(struct keeper *k)
+{
+    long pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0)
+        worker_main(k);
+    if (pid < 0)
+        return -errno;
+    k->worker = (pid_t)pid;
+    return 0;
+}
+
+/* What is to be done after a worker's end: 0 nothing (the view is gone), 1 start another. */
+static int judge_end(struct keeper *k, int status)
+{
+    bool served = atomic_load(&k->config->memory->header->served);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    if (!served)
+        return -EIO;
+    if (WIFSIGNALED(status)) {
+        log_warning("the server of the view at %s was ended by signal %d; another takes over", k->config->mountpoint,
+                    WTERMSIG(status));
+        k->retry_ms = 0;
+    } else { /* it could not take over: not at once again */
+        k->retry_ms = k->retry_ms ? MIN(k->retry_ms * 2, RETRY_LAST_MS) : RETRY_FIRST_MS;
+        poll(NULL, 0, k->retry_ms);
+    }
+    return 1;
+}
+
+/* 1: go on; 0: the view is gone; negative: it never was. */
+static int handle_child(struct keeper *k)
+{
+    int status;
+    if (waitpid(k->worker, &status, WNOHANG) != k->worker)
+        return 1;
+    int r = judge_end(k, status);
+    if (r <= 0)
+        return r;
+    r = start_worker(k);
+    while (r < 0) {
+        log_error("cannot start a server for the view at %s: %s", k->config->mountpoint, g_strerror(-r));
+        poll(NULL, 0, RETRY_LAST_MS);
+        r = start_worker(k);
+    }
+    return 1;
+}
+
+static int handle_signals(struct keeper *k)
+{
+    struct signalfd_siginfo info;
+    int r = 1;
+    while (r > 0 && read(k->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD)
+            r = handle_child(k);
+        else
+            fuse_dev_unmount(k->config->mountpoint); /* the worker ends when the last user is gone */
+    }
+    return r;
+}
+
+static int watch_signals(struct keeper *k)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    k->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (k->signal_fd < 0)
+        return -errno;
+    memory_keep_fd(k->config->memory, k->signal_fd);
+    return 0;
+}
+
+int keeper_run(const struct keeper_config *config)
+{
+    struct keeper k = {.config = config, .ready_fd = config->ready_fd};
+    int r = watch_signals(&k);
+    if (k.ready_fd >= 0)
+        memory_keep_fd(config->memory, k.ready_fd);
+    if (r == 0)
+        r = start_worker(&k);
+    struct pollfd fds[] = {{.fd = k.signal_fd, .events = POLLIN}};
+    for (int go_on = r < 0 ? r : 1; go_on > 0;) {
+        if (poll(fds, G_N_ELEMENTS(fds), -1) > 0)
+            go_on = handle_signals(&k);
+        r = go_on < 0 ? go_on : 0;
+    }
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "core/view_options.h"
+#include "viewd/memory.h"
+
+/*
+ * The keeper of a view: holds the /dev/fuse connection, the memory and every descriptor, and starts a new worker when
+ * one dies. Single-threaded. Returns the exit status for the process: 0 once the view is unmounted.
+ */
+struct keeper_config {
+    const struct view_options *options;
+    struct memory *memory;
+    const char *mountpoint;
+    int ready_fd; /* gets one byte when the view is usable; -1: nobody waits */
+};
+
+int keeper_run(const struct keeper_config *config);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gidfs-view: mounts one view. */
+#include "base/log.h"
+#include "viewd/viewd.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXIT_USAGE 2
+
+static void print_help(void)
+{
+    g_autofree char *options = view_options_help();
+    printf("usage: gidfs-view [-f] -o OPTIONS SOURCE MOUNTPOINT\n"
+           "       gidfs-view [-f] -o lowerdir=TOP[:…:BOTTOM][,upperdir=U,workdir=W][,…] [SOURCE] MOUNTPOINT\n\n"
+           "Mounts a view of SOURCE at MOUNTPOINT in which everything belongs to one gid, or a view of layers.\n"
+           "Returns when the view is usable; unmount it with umount(8).\n\n"
+           "  -f, --foreground  stay in the foreground\n"
+           "  -o OPTIONS        options, separated by commas\n"
+           "  -h, --help        this text\n"
+           "  -V, --version     the version\n\n"
+           "options:\n%s",
+           options);
+}
+
+static int usage(const char *message)
+{
+    fprintf(stderr, "gidfs-view: %s; see gidfs-view --help\n", message);
+    return EXIT_USAGE;
+}
+
+/* -o may be given more than once. */
+static void add_options(GString *all, const char *more)
+{
+    if (all->len > 0)
+        g_string_append_c(all, ',');
+    g_string_append(all, more);
+}
+
+static int mount_view(const char *option_text, char **operands, int n_operands, bool foreground)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(view_options) options = NULL;
+    if (view_options_parse(option_text, &options, &error) < 0) {
+        fprintf(stderr, "gidfs-view: %s\n", error->message);
+        return EXIT_USAGE;
+    }
+    bool layered = options->n_lower_dirs > 0;
+    if (n_operands < (layered ? 1 : 2) || n_operands > 2)
+        return usage(layered ? "MOUNTPOINT is missing" : "SOURCE and MOUNTPOINT are needed");
+    if (options->debug)
+        log_set_level(LOG_LEVEL_DEBUG);
+    struct viewd_request request = {
+        .program = "gidfs-view",
+        .options = options,
+        .source = n_operands == 2 ? operands[0] : NULL,
+        .mountpoint = operands[n_operands - 1],
+        .foreground = foreground,
+    };
+    return viewd_mount(&request);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option long_options[] = {{"foreground", no_argument, NULL, 'f'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {"version", no_argument, NULL, 'V'},
+                                                 {NULL, 0, NULL, 0}};
+    g_autoptr(GString) options = g_string_new("");
+    bool foreground = false;
+    log_setup("gidfs-view", LOG_LEVEL_INFO);
+    for (int c; (c = getopt_long(argc, argv, "fo:hV", long_options, NULL)) != -1;) {
+        switch (c) {
+        case 'f':
+            foreground = true;
+            break;
+        case 'o':
+            add_options(options, optarg);
+            break;
+        case 'h':
+            print_help();
+            return EXIT_SUCCESS;
+        case 'V':
+            printf("gidfs-view %s\n", GIDFS_VERSION);
+            return EXIT_SUCCESS;
+        default:
+            return EXIT_USAGE;
+        }
+    }
+    return mount_view(options->str, argv + optind, argc - optind, foreground);
+}

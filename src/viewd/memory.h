@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/error.h"
+#include "fuse/transport.h"
+#include "inode/inode_state.h"
+#include "view/common/source.h"
+
+/*
+ * The memory of a view that outlives its workers: one memfd, mapped at the same layout by the keeper and each worker.
+ *
+ * Descriptors in it are numbers in the table that keeper and worker share (clone(CLONE_FILES)): a worker's death closes
+ * none of them.
+ */
+#define MEMORY_MAGIC        0x7365727574616567U
+#define MEMORY_LAYOUT       1
+#define MEMORY_MAX_KEPT_FDS 32
+
+struct memory_header {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t size_of_header; /* of inode records and slots too, in sum: a changed struct is another layout */
+    uint64_t n_bytes;
+    uint32_t n_inodes_max;
+    int32_t memory_fd;
+    int32_t dev_fd;
+    int32_t tree_fd;
+    int32_t root_fd;
+    uint32_t n_kept_fds;
+    int32_t kept_fds[MEMORY_MAX_KEPT_FDS]; /* the keeper's own: no worker closes them */
+    _Atomic uint32_t served;               /* 1: a worker has been serving */
+    _Atomic uint32_t n_workers;            /* started so far */
+    _Atomic uint64_t n_restarts_us;        /* when the last worker began to serve, CLOCK_MONOTONIC */
+};
+
+struct memory {
+    struct memory_header *header;
+    struct transport_state *transport;
+    struct source_state *source;
+    char *buffers;
+    struct inode_state *inodes;
+};
+
+/* Makes and maps it. The descriptor is in the header. */
+int memory_create(uint32_t n_inodes_max, struct memory *ret_memory, GError **error);
+
+/* Maps what a predecessor made, behind fd. -EPROTO with a message if its layout is another. */
+int memory_attach(int fd, struct memory *ret_memory, GError **error);
+
+/* Notes a descriptor that no worker may close. */
+void memory_keep_fd(struct memory *memory, int fd);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the command line to a mounted view: checks, the memory, the connection, the mount, and the process that stays.
+ */
+#include "viewd/viewd.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "sys/fuse_dev.h"
+#include "sys/inode_fd.h"
+#include "sys/source_tree.h"
+#include "viewd/checks.h"
+#include "viewd/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#define N_INODES_DEFAULT (16U * 1024 * 1024)
+
+struct setup {
+    const struct viewd_request *request;
+    char *source, *mountpoint; /* resolved */
+    struct memory memory;
+};
+
+static int open_source(struct setup *s, GError **error)
+{
+    struct memory_header *header = s->memory.header;
+    int r = source_tree_open(s->source, &header->tree_fd);
+    if (r < 0)
+        return gidfs_error_errno(error, r, "open the source %s", s->source);
+    header->root_fd = r;
+    r = source_state_init(s->memory.source, header->root_fd);
+    return r < 0 ? gidfs_error_errno(error, r, "read the source %s", s->source) : 0;
+}
+
+static int mount_view(struct setup *s, GError **error)
+{
+    const struct view_options *options = s->request->options;
+    int fd = fuse_dev_open(error);
+    if (fd < 0)
+        return fd;
+    s->memory.header->dev_fd = fd;
+    struct fuse_dev_mount mount = {
+        .source = options->fsname ? options->fsname : s->source,
+        .mountpoint = s->mountpoint,
+        .flags = options->flags,
+    };
+    return fuse_dev_mount(fd, &mount, error);
+}
+
+static int prepare(struct setup *s, GError **error)
+{
+    const struct viewd_request *request = s->request;
+    uint32_t n_inodes = request->options->max_inodes ? request->options->max_inodes : N_INODES_DEFAULT;
+    int r = checks_resolve(request->source, request->mountpoint, &s->source, &s->mountpoint, error);
+    if (r == 0) {
+        r = inode_fd_init();
+        if (r < 0)
+            gidfs_error_errno(error, r, "/proc is needed");
+    }
+    if (r == 0)
+        r = memory_create(n_inodes, &s->memory, error);
+    if (r == 0)
+        r = open_source(s, error);
+    if (r == 0)
+        r = mount_view(s, error);
+    return r;
+}
+
+/* Leaves the terminal: no controlling terminal, no descriptor of the caller, no working directory. */
+static void become_daemon(void)
+{
+    setsid();
+    if (chdir("/") < 0)
+        log_warning("cannot leave the working directory");
+    auto_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
+        dup2(null, fd);
+}
+
+static int keep(const struct setup *s, int ready_fd)
+{
+    struct keeper_config config = {.options = s->request->options,
+                                   .memory = (struct memory *)&s->memory,
+                                   .mountpoint = s->mountpoint,
+                                   .ready_fd = ready_fd};
+    return keeper_run(&config);
+}
+
+/* Starts the keeper in a process of its own and waits until the view is usable. */
+static int start_keeper(const struct setup *s, GError **error)
+{
+    int ready[2];
+    if (pipe2(ready, O_CLOEXEC) < 0)
+        return gidfs_error_errno(error, errno, "make a pipe");
+    pid_t pid = fork();
+    if (pid < 0)
+        return gidfs_error_errno(error, errno, "start the keeper of the view");
+    if (pid == 0) {
+        fd_close(ready[0]);
+        become_daemon();
+        _exit(keep(s, ready[1]));
+    }
+    fd_close(ready[1]);
+    char byte;
+    ssize_t n;
+    do
+        n = read(ready[0], &byte, 1);
+    while (n < 0 && errno == EINTR);
+    fd_close(ready[0]);
+    return n == 1 ? 0
+                  : gidfs_error(error, EIO, "the server of the view at %s ended before it was ready", s->mountpoint);
+}
+
+int viewd_mount(const struct viewd_request *request)
+{
+    g_autoptr(GError) error = NULL;
+    struct setup s = {.request = request};
+    int r = prepare(&s, &error), status = EXIT_FAILURE;
+    if (r == 0 && request->foreground) {
+        status = keep(&s, -1);
+    } else if (r == 0) {
+        r = start_keeper(&s, &error);
+        status = r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (r < 0)
+            fuse_dev_unmount(s.mountpoint);
+    }
+    if (error)
+        fprintf(stderr, "%s: %s\n", request->program, error->message);
+    g_free(s.source);
+    g_free(s.mountpoint);
+    return status;
+}

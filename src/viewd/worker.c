@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker: builds the view over the memory that it was handed, new or left by a predecessor, and serves it.
+ */
+#include "viewd/worker.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "sys/creds.h"
+#include "view/common/view.h"
+#include "view/gid/gid_view.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define N_THREADS_MAX 32
+
+/* Descriptors: a share for each use, of what the process may have. */
+static void share_out_fds(struct inode_table_config *config)
+{
+    struct rlimit limit = {.rlim_cur = 1024};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t n = MIN(limit.rlim_cur, 1 << 20);
+    config->n_fds_max = (unsigned)MIN(n / 4, 8192);
+    config->n_pinned_max = (unsigned)(n / 2);
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static void note_fd(struct inode *inode, void *data)
+{
+    if (inode->fd >= 0)
+        g_array_append_val((GArray *)data, inode->fd);
+}
+
+/* The descriptors that something accounts for. */
+static GArray *known_fds(const struct memory *memory, struct inode_table *inodes)
+{
+    GArray *fds = g_array_new(FALSE, FALSE, sizeof(int));
+    const struct memory_header *header = memory->header;
+    const int fixed[] = {0, 1, 2, header->memory_fd, header->dev_fd, header->tree_fd, header->root_fd};
+    g_array_append_vals(fds, fixed, G_N_ELEMENTS(fixed));
+    g_array_append_vals(fds, header->kept_fds, header->n_kept_fds);
+    for (uint32_t i = 0; i < atomic_load(&memory->source->n_mounts); i++)
+        g_array_append_val(fds, memory->source->mounts[i].fd);
+    inode_table_foreach(inodes, note_fd, fds);
+    g_array_sort(fds, compare_fds);
+    return fds;
+}
+
+/* Closes what a dead worker had opened and not noted. Before threads start. */
+static void close_unknown_fds(const struct memory *memory, struct inode_table *inodes)
+{
+    g_autoptr(GArray) known = known_fds(memory, inodes);
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir)
+        return;
+    int own = dirfd(dir);
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        int fd = atoi(entry->d_name);
+        if (entry->d_name[0] == '.' || fd == own)
+            continue;
+        if (!bsearch(&fd, known->data, known->len, sizeof(int), compare_fds))
+            fd_close(fd);
+    }
+    closedir(dir);
+}
+
+static int open_key(void *data, const struct inode *inode)
+{
+    struct view *view = data;
+    return source_open_key(view->source, &inode->key);
+}
+
+static void thread_start(void *data)
+{
+    int r = creds_own_umask();
+    if (r < 0) /* creating with a client's umask would be wrong in other threads: better no view than that */
+        g_error("cannot give a server thread a umask of its own: %s", g_strerror(-r));
+}
+
+static int become_server(void)
+{
+    int r = creds_keep_caps_over_setfsuid();
+    if (r == 0)
+        r = creds_drop_server_caps();
+    if (r == 0)
+        r = creds_set_groups(NULL, 0);
+    umask(0);
+    if (r < 0)
+        log_warning("the server keeps more privileges than it needs: %s", g_strerror(-r));
+    return 0; /* in a user namespace some of it may be refused, and has no effect there anyway */
+}
+
+static int serve(struct view *view, struct memory *memory, int ready_fd)
+{
+    struct fuse_lowlevel_ops ops = {0};
+    gid_view_ops(view->options, &ops);
+    struct transport_config config = {
+        .dev_fd = memory->header->dev_fd,
+        .state = memory->transport,
+        .buffers = memory->buffers,
+        .wants = {.passthrough = view->options->passthrough != VIEW_PASSTHROUGH_OFF,
+                  .max_stack_depth = 1,
+                  .cache = view->options->cache != VIEW_CACHE_NONE,
+                  .posix_acl = !view->options->no_acl},
+        .ops = &ops,
+        .raw = gid_view_raw,
+        .forget = view_forget_one,
+        .thread_start = thread_start,
+        .userdata = view,
+        .n_threads_max = N_THREADS_MAX,
+    };
+    int r = transport_new(&config, &view->transport);
+    if (r < 0)
+        return r == -ENODEV ? 0 : r;
+    if (!transport_agreed(view->transport)->passthrough)
+        atomic_store(&view->passthrough, false);
+    atomic_store(&memory->header->served, 1);
+    if (ready_fd >= 0 && write(ready_fd, "", 1) < 0)
+        log_debug("nobody waits for the view to be ready");
+    r = transport_serve(view->transport);
+    transport_free(view->transport);
+    return r;
+}
+
+int worker_run(const struct view_options *options, struct memory *memory, int ready_fd)
+{
+    struct view view = {.options = options, .source = memory->source, .dev_fd = memory->header->dev_fd};
+    struct inode_table_config config = {.state = memory->inodes, .open_key = open_key, .data = &view};
+    bool first = atomic_fetch_add(&memory->header->n_workers, 1) == 0;
+    share_out_fds(&config);
+
+    int r = become_server();
+    if (r == 0)
+        r = inode_table_new(&config, &view.inodes);
+    if (r < 0)
+        return r;
+    if (!first)
+        close_unknown_fds(memory, view.inodes);
+    r = view_init(&view);
+    if (r == 0)
+        r = gid_view_root(&view, memory->header->root_fd);
+    if (r == 0)
+        r = serve(&view, memory, ready_fd);
+    view_finish(&view);
+    inode_table_free(view.inodes);
+    return r;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "core/view_options.h"
+#include "viewd/memory.h"
+
+/*
+ * The worker of a view: serves FUSE until the view is unmounted. Runs in a process of its own, which shares the
+ * keeper's descriptors. ready_fd gets one byte when the view is usable (-1: nobody waits). Returns 0, or a negative
+ * errno after which a successor may try.
+ */
+int worker_run(const struct view_options *options, struct memory *memory, int ready_fd);
