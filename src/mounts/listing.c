@@ -81,6 +81,8 @@ void volume_describe(struct registry *registry, struct volume *volume, bool reus
     struct volume_info info = {.row = volume->row,
                                .view = volume->view,
                                .n_attachments = volume->attachments->len,
+                               .mechanism = "fuse",
+                               .reason = "an idmapped mount can show another owner, and no other modes",
                                .keeper_pid = volume->keeper_pid,
                                .reused = reused};
     g_autofree struct attachment_info *attachments = g_new0(struct attachment_info, volume->attachments->len);
@@ -103,6 +105,16 @@ int volume_visit(struct registry *registry, const char *name, volume_visitor vis
         r = refuse_no_volume(name, error);
     g_mutex_unlock(&registry->lock);
     return r;
+}
+
+void registry_count(struct registry *registry, struct registry_counts *ret_counts)
+{
+    g_mutex_lock(&registry->lock);
+    *ret_counts = (struct registry_counts){
+        .n_volumes = g_hash_table_size(registry->volumes),
+        .n_attachments = g_hash_table_size(registry->attachments),
+    };
+    g_mutex_unlock(&registry->lock);
 }
 
 static int compare_names(gconstpointer a, gconstpointer b)

@@ -100,6 +100,7 @@ struct volume *registry_add_volume(struct registry *registry, struct table_volum
     volume->control = g_strdup_printf("%s/control/%" G_GINT64_FORMAT ".sock", registry->run_dir, row->id);
     volume->attachments = g_ptr_array_new_with_free_func((GDestroyNotify)free_attachment);
     g_hash_table_insert(registry->volumes, row->name, volume);
+    source_watch_volume(registry, volume);
 
     g_autoptr(GBytes) key = source_key(row->device, row->handle);
     GPtrArray *same = g_hash_table_lookup(registry->by_source, key);
@@ -115,6 +116,7 @@ void registry_forget_volume(struct registry *registry, struct volume *volume)
 {
     while (volume->attachments->len)
         registry_forget_attachment(registry, volume->attachments->pdata[0]);
+    source_watch_remove(registry->sources, volume->row->name);
     g_autoptr(GBytes) key = source_key(volume->row->device, volume->row->handle);
     GPtrArray *same = g_hash_table_lookup(registry->by_source, key);
     g_ptr_array_remove(same, volume);
@@ -307,6 +309,8 @@ int registry_open(const struct registry_settings *settings, struct registry **re
     if (r == 0)
         r = mount_monitor_new(&registry->monitor, error);
     if (r == 0)
+        r = source_watch_new(&registry->sources, error);
+    if (r == 0)
         r = load(registry, error);
     if (r < 0)
         return r;
@@ -319,12 +323,15 @@ void registry_close(struct registry *registry)
 {
     if (!registry)
         return;
+    if (registry->starters)
+        g_thread_pool_free(registry->starters, TRUE, TRUE);
     g_hash_table_unref(registry->attachments);
     g_hash_table_unref(registry->by_source);
     g_hash_table_unref(registry->volumes);
     g_clear_pointer(&registry->gids, gid_book_free);
     g_clear_pointer(&registry->table, table_close);
     g_clear_pointer(&registry->monitor, mount_monitor_free);
+    g_clear_pointer(&registry->sources, source_watch_free);
     g_clear_pointer(&registry->kernel, mount_table_free);
     fd_close(registry->lock_fd);
     g_free(registry->state_dir);

@@ -40,6 +40,32 @@ const char *registry_run_dir(const struct registry *registry);
 const char *registry_state_dir(const struct registry *registry);
 const char *registry_boot_id(const struct registry *registry);
 
+struct registry_counts {
+    size_t n_volumes;
+    size_t n_attachments;
+    size_t n_containers;
+    size_t n_rootfs;
+};
+void registry_count(struct registry *registry, struct registry_counts *ret_counts);
+
+/*
+ * Once after the start: adopts the views that are still mounted, mounts those that should be, and goes on with what a
+ * crash interrupted (behaviours A7, A8, C12). Returns after patience_ms at the latest; the rest is done in the
+ * background.
+ */
+void registry_start(struct registry *registry, unsigned int patience_ms);
+
+/* Takes down every view without attachments, with force all; each is told to done, with an error if it stays. */
+typedef void (*volume_drained_fn)(const char *name, const GError *error, void *data);
+void registry_drain(struct registry *registry, bool force, volume_drained_fn done, void *data);
+
+/*
+ * Notification (behaviours C10, C11): polls readable when a source may be gone; registry_look_at_sources then looks and
+ * releases the volumes whose source was deleted.
+ */
+int registry_sources_fd(const struct registry *registry);
+void registry_look_at_sources(struct registry *registry);
+
 struct volume_info {
     const struct table_volume *row;
     const char *view;  /* path of the view */
@@ -47,8 +73,11 @@ struct volume_info {
     const char *note;  /* where table and kernel differ, or NULL */
     const struct attachment_info *attachments;
     size_t n_attachments;
-    pid_t keeper_pid; /* 0: unknown */
-    bool reused;      /* (of volume_create) it was there */
+    const char *mechanism; /* "fuse", or "idmap" for an idmapped mount */
+    const char *reason;    /* why that */
+    pid_t keeper_pid;      /* 0: unknown */
+    pid_t worker_pid;
+    bool reused; /* (of volume_create) it was there */
 };
 
 struct attachment_info {

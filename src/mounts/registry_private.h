@@ -5,6 +5,7 @@
 #include "mounts/registry.h"
 #include "sys/file_id.h"
 #include "sys/mount_table.h"
+#include "sys/source_watch.h"
 #include "table/table.h"
 
 /*
@@ -48,9 +49,12 @@ struct registry {
     GCond changed; /* an operation has ended */
     struct table *table;
     struct gid_book *gids;
-    GHashTable *volumes;     /* name → struct volume, which it owns */
-    GHashTable *by_source;   /* identity → GPtrArray of struct volume */
-    GHashTable *attachments; /* attachment_key → struct attachment */
+    GHashTable *volumes;          /* name → struct volume, which it owns */
+    GHashTable *by_source;        /* identity → GPtrArray of struct volume */
+    GHashTable *attachments;      /* attachment_key → struct attachment */
+    struct source_watch *sources; /* keys are names of volumes */
+    GThreadPool *starters;        /* of registry_start, or NULL */
+    unsigned int n_to_start;
     struct mount_monitor *monitor;
     struct mount_table *kernel; /* the mount table as of the monitor's last word */
     char *state_dir;
@@ -89,6 +93,13 @@ int registry_get_idle_volume(struct registry *registry, const char *name, struct
 /* Whether the path may be looked at: the mount table, read again if it has changed. */
 const struct mount_table *registry_kernel(struct registry *registry);
 
+/*
+ * sources.c. The first watches the source of a volume that was added. The second looks what became of the source of an
+ * idle volume, and follows it where it was moved; it waits for the source's file system, without the lock.
+ */
+void source_watch_volume(struct registry *registry, struct volume *volume);
+enum file_id_fate source_find(struct registry *registry, struct volume *volume);
+
 /* listing.c */
 void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data);
 
@@ -110,6 +121,7 @@ int volume_set_state(struct registry *registry, struct volume *volume, enum row_
 int view_mount(struct registry *registry, struct volume *volume, GError **error);
 int view_unmount(struct registry *registry, struct volume *volume, bool force, GError **error);
 bool view_is_alive(struct volume *volume);
+int view_abort(struct registry *registry, struct volume *volume, GError **error); /* aborted and unmounted */
 
 /* attachments.c, with the lock held: refuses, or warns of, a further user of an exclusive volume. */
 int attachment_check_exclusive(struct registry *registry, struct volume *volume, const char *container, GError **error);

@@ -6,6 +6,7 @@
  * takes too long leaves nothing mounted.
  */
 #include "base/fault.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "core/view_options.h"
 #include "mounts/registry_private.h"
@@ -14,7 +15,9 @@
 #include "sys/unix_peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define VIEW_START_TIMEOUT_MS 30000
@@ -81,6 +84,28 @@ int view_unmount(struct registry *registry, struct volume *volume, bool force, G
     if (g_rmdir(volume->view) < 0 && errno != ENOENT)
         log_warning("%s: it cannot be removed: %s", volume->view, g_strerror(errno));
     return 0;
+}
+
+/* The FUSE connection of a mount has the minor number of its device for a name. */
+static int abort_connection(struct registry *registry, const struct volume *volume, GError **error)
+{
+    g_autoptr(mount_table) table = NULL;
+    int r = mount_table_read(0, &table, error);
+    const struct mount_entry *entry = r == 0 ? mount_table_find_target(table, volume->view) : NULL;
+    if (!entry)
+        return r;
+    g_autofree char *path = g_strdup_printf("/sys/fs/fuse/connections/%u/abort", minor(entry->dev));
+    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "1", 1) < 0)
+        return gidfs_error_errno(error, errno, "volume \"%s\": abort through %s (is fusectl mounted?)",
+                                 volume->row->name, path);
+    return 0;
+}
+
+int view_abort(struct registry *registry, struct volume *volume, GError **error)
+{
+    int r = abort_connection(registry, volume, error);
+    return r < 0 ? r : view_unmount(registry, volume, true, error);
 }
 
 /* Where there is no control socket nothing is known against it. */

@@ -20,11 +20,28 @@ int unix_peer_credentials(int fd, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid
     return 0;
 }
 
+bool unix_peer_in_group(int fd, gid_t gid)
+{
+    gid_t groups[1024], peer_gid = 0;
+    socklen_t size = sizeof(groups);
+    uid_t uid = 0;
+    pid_t pid = 0;
+
+    if (unix_peer_credentials(fd, &uid, &peer_gid, &pid) == 0 && peer_gid == gid)
+        return true;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+        return false;
+    for (size_t i = 0; i < size / sizeof(gid_t); i++)
+        if (groups[i] == gid)
+            return true;
+    return false;
+}
+
 int unix_peer_pid(const char *path, pid_t *ret_pid)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    uid_t uid;
-    gid_t gid;
+    uid_t uid = 0;
+    gid_t gid = 0;
 
     if (strlen(path) >= sizeof(address.sun_path))
         return -ENAMETOOLONG;

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "api/api.h"
+
+/* The objects of docs/api.md, as they are written, and checks that several handlers share. */
+void api_write_volume(struct json_out *out, const struct volume_info *info);
+void api_write_volume_with(struct json_out *out, const struct volume_info *info, bool with_reused);
+void api_write_attachment(struct json_out *out, const struct attachment_info *info);
+
+/* {"name", "code", "errno", "message"} */
+void api_write_error(struct json_out *out, const char *name, const GError *error);
+
+int api_expect_no_query(struct api_request *request, GError **error);
+int api_expect_nothing(struct api_request *request, GError **error); /* neither query nor body */
+int api_refuse_when_draining(struct api *api, GError **error);
