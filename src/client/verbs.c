@@ -7,62 +7,18 @@
 
 #include <errno.h>
 
-/* A JSON object while it is written. */
-struct body {
-    GString *json;
-    const char *not_utf8; /* the member whose text cannot be sent, or NULL */
-};
+#include "base/json_object.h"
 
-static struct body body_new(void)
+/* Ends the object and sends it. */
+static int send_object(gidfs_client *client, const char *path, struct json_object *object, gidfs_result **ret_result)
 {
-    return (struct body){.json = g_string_new("{")};
-}
-
-static void add_name(struct body *body, const char *name)
-{
-    char last = body->json->str[body->json->len - 1];
-    if (last != '{' && last != '[')
-        g_string_append_c(body->json, ',');
-    json_append_string(body->json, name);
-    g_string_append_c(body->json, ':');
-}
-
-static void add_string(struct body *body, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    if (!g_utf8_validate(value, -1, NULL)) {
-        body->not_utf8 = name;
-        return;
-    }
-    add_name(body, name);
-    json_append_string(body->json, value);
-}
-
-static void add_number(struct body *body, const char *name, gint64 value)
-{
-    add_name(body, name);
-    g_string_append_printf(body->json, "%" G_GINT64_FORMAT, value);
-}
-
-static void add_flag(struct body *body, const char *name, unsigned flags, unsigned flag)
-{
-    if (!(flags & flag))
-        return;
-    add_name(body, name);
-    g_string_append(body->json, "true");
-}
-
-/* Closes the object, sends it, and frees it. */
-static int send_body(gidfs_client *client, const char *path, struct body *body, gidfs_result **ret_result)
-{
-    g_autoptr(GString) json = g_steal_pointer(&body->json);
+    g_autofree char *body = NULL;
+    g_autoptr(GError) error = NULL;
     if (ret_result)
         *ret_result = NULL;
-    if (body->not_utf8)
-        return client_fail(client, EINVAL, "the %s is not UTF-8, which is all that the API can carry", body->not_utf8);
-    g_string_append_c(json, '}');
-    return gidfs_call(client, "POST", path, json->str, ret_result);
+    if (json_object_end(object, &body, &error) < 0)
+        return client_fail(client, EINVAL, "%s", error->message);
+    return gidfs_call(client, "POST", path, body, ret_result);
 }
 
 /* "/v1/KIND/NAME", with SUFFIX behind it. */
@@ -94,18 +50,18 @@ int gidfs_volume_create(gidfs_client *client, const struct gidfs_volume_options 
     if (r < 0)
         return r;
 
-    struct body body = body_new();
-    add_string(&body, "name", o.name);
-    add_string(&body, "source", o.source);
-    add_string(&body, "kind", o.kind);
-    add_string(&body, "policy", o.policy);
-    add_string(&body, "chgrp", o.chgrp);
-    add_string(&body, "cache", o.cache);
+    struct json_object body = json_object_begin();
+    json_object_add_string(&body, "name", o.name);
+    json_object_add_string(&body, "source", o.source);
+    json_object_add_string(&body, "kind", o.kind);
+    json_object_add_string(&body, "policy", o.policy);
+    json_object_add_string(&body, "chgrp", o.chgrp);
+    json_object_add_string(&body, "cache", o.cache);
     if (o.gid)
-        add_number(&body, "gid", o.gid);
-    add_flag(&body, "read_only", o.flags, GIDFS_READ_ONLY);
-    add_flag(&body, "exclusive", o.flags, GIDFS_EXCLUSIVE);
-    return send_body(client, "/v1/volumes", &body, ret_volume);
+        json_object_add_int(&body, "gid", o.gid);
+    json_object_add_true(&body, "read_only", o.flags & GIDFS_READ_ONLY);
+    json_object_add_true(&body, "exclusive", o.flags & GIDFS_EXCLUSIVE);
+    return send_object(client, "/v1/volumes", &body, ret_volume);
 }
 
 int gidfs_volume_remove(gidfs_client *client, const char *name, unsigned flags)
@@ -136,15 +92,15 @@ int gidfs_attach(gidfs_client *client, const struct gidfs_attach_options *option
     if (r < 0)
         return r;
 
-    struct body body = body_new();
-    add_string(&body, "volume", o.volume);
-    add_string(&body, "target", o.target);
-    add_string(&body, "container", o.container);
-    add_string(&body, "propagation", o.propagation);
+    struct json_object body = json_object_begin();
+    json_object_add_string(&body, "volume", o.volume);
+    json_object_add_string(&body, "target", o.target);
+    json_object_add_string(&body, "container", o.container);
+    json_object_add_string(&body, "propagation", o.propagation);
     if (o.pid)
-        add_number(&body, "pid", o.pid);
-    add_flag(&body, "read_only", o.flags, GIDFS_READ_ONLY);
-    return send_body(client, "/v1/attachments", &body, ret_attachment);
+        json_object_add_int(&body, "pid", o.pid);
+    json_object_add_true(&body, "read_only", o.flags & GIDFS_READ_ONLY);
+    return send_object(client, "/v1/attachments", &body, ret_attachment);
 }
 
 int gidfs_detach(gidfs_client *client, const char *target, int32_t pid, unsigned flags)
@@ -164,10 +120,9 @@ int gidfs_detach(gidfs_client *client, const char *target, int32_t pid, unsigned
     return gidfs_call(client, "DELETE", path->str, NULL, NULL);
 }
 
-static int add_volumes(gidfs_client *client, struct body *body, const struct gidfs_container_options *o)
+static int add_volumes(gidfs_client *client, struct json_object *body, const struct gidfs_container_options *o)
 {
-    add_name(body, "volumes");
-    g_string_append_c(body->json, '[');
+    json_object_open_array(body, "volumes");
     for (size_t i = 0; i < o->n_volumes; i++) {
         const struct gidfs_container_volume *volume = &o->volumes[i];
         int r = client_check_flags(client, volume->flags, GIDFS_READ_ONLY);
@@ -175,16 +130,16 @@ static int add_volumes(gidfs_client *client, struct body *body, const struct gid
             return r;
         if (volume->reserved[0] || volume->reserved[1])
             return client_fail(client, EINVAL, "volume %zu has a reserved member set", i);
-        g_string_append(body->json, i ? ",{" : "{");
-        add_string(body, "name", volume->name);
-        add_string(body, "source", volume->source);
-        add_string(body, "target", volume->target);
-        add_string(body, "propagation", volume->propagation);
-        add_string(body, "policy", volume->policy);
-        add_flag(body, "read_only", volume->flags, GIDFS_READ_ONLY);
-        g_string_append_c(body->json, '}');
+        json_object_begin_item(body);
+        json_object_add_string(body, "name", volume->name);
+        json_object_add_string(body, "source", volume->source);
+        json_object_add_string(body, "target", volume->target);
+        json_object_add_string(body, "propagation", volume->propagation);
+        json_object_add_string(body, "policy", volume->policy);
+        json_object_add_true(body, "read_only", volume->flags & GIDFS_READ_ONLY);
+        json_object_end_item(body);
     }
-    g_string_append_c(body->json, ']');
+    json_object_close_array(body);
     return 0;
 }
 
@@ -199,15 +154,15 @@ static int take_container(gidfs_client *client, const struct gidfs_container_opt
 }
 
 /* Where the container is and who it runs as: the same for prepare and restart. */
-static void add_place(struct body *body, const struct gidfs_container_options *o)
+static void add_place(struct json_object *body, const struct gidfs_container_options *o)
 {
-    add_string(body, "rootfs", o->rootfs);
+    json_object_add_string(body, "rootfs", o->rootfs);
     if (o->pid)
-        add_number(body, "pid", o->pid);
+        json_object_add_int(body, "pid", o->pid);
     if (o->flags & GIDFS_WITH_USER)
-        add_number(body, "user", o->user);
+        json_object_add_int(body, "user", o->user);
     if (o->flags & GIDFS_WITH_TASKUSER)
-        add_number(body, "task_user", o->task_user);
+        json_object_add_int(body, "task_user", o->task_user);
 }
 
 int gidfs_container_prepare(gidfs_client *client, const struct gidfs_container_options *options,
@@ -218,15 +173,15 @@ int gidfs_container_prepare(gidfs_client *client, const struct gidfs_container_o
     int r = take_container(client, options, &o);
     if (r < 0)
         return r;
-    struct body body = body_new();
-    add_string(&body, "id", o.id);
-    add_string(&body, "parent", o.parent);
+    struct json_object body = json_object_begin();
+    json_object_add_string(&body, "id", o.id);
+    json_object_add_string(&body, "parent", o.parent);
     add_place(&body, &o);
-    add_flag(&body, "root_gids", o.flags, GIDFS_ROOT_GIDS);
+    json_object_add_true(&body, "root_gids", o.flags & GIDFS_ROOT_GIDS);
     r = add_volumes(client, &body, &o);
     if (r == 0)
-        return send_body(client, "/v1/containers", &body, ret_container);
-    g_string_free(body.json, TRUE);
+        return send_object(client, "/v1/containers", &body, ret_container);
+    json_object_clear(&body);
     return r;
 }
 
@@ -239,11 +194,11 @@ int gidfs_container_update(gidfs_client *client, const struct gidfs_container_op
     if (r < 0)
         return r;
     g_autofree char *path = path_of("containers", o.id, "/update");
-    struct body body = body_new();
+    struct json_object body = json_object_begin();
     r = add_volumes(client, &body, &o);
     if (r == 0)
-        return send_body(client, path, &body, ret_container);
-    g_string_free(body.json, TRUE);
+        return send_object(client, path, &body, ret_container);
+    json_object_clear(&body);
     return r;
 }
 
@@ -256,9 +211,9 @@ int gidfs_container_restart(gidfs_client *client, const struct gidfs_container_o
     if (r < 0)
         return r;
     g_autofree char *path = path_of("containers", o.id, "/restart");
-    struct body body = body_new();
+    struct json_object body = json_object_begin();
     add_place(&body, &o);
-    return send_body(client, path, &body, ret_container);
+    return send_object(client, path, &body, ret_container);
 }
 
 int gidfs_container_cleanup(gidfs_client *client, const char *id)
@@ -280,16 +235,8 @@ int gidfs_recover(gidfs_client *client, const char *const *live_ids, size_t n_li
     int r = client_check_flags(client, flags, GIDFS_DRY_RUN);
     if (r < 0)
         return r;
-    struct body body = body_new();
-    add_flag(&body, "dry_run", flags, GIDFS_DRY_RUN);
-    add_name(&body, "live");
-    g_string_append_c(body.json, '[');
-    for (size_t i = 0; i < n_live_ids; i++) {
-        if (!g_utf8_validate(live_ids[i], -1, NULL))
-            body.not_utf8 = "id of a container";
-        g_string_append(body.json, i ? "," : "");
-        json_append_string(body.json, live_ids[i]);
-    }
-    g_string_append_c(body.json, ']');
-    return send_body(client, "/v1/recover", &body, ret_plan);
+    struct json_object body = json_object_begin();
+    json_object_add_true(&body, "dry_run", flags & GIDFS_DRY_RUN);
+    json_object_add_strings(&body, "live", live_ids, n_live_ids);
+    return send_object(client, "/v1/recover", &body, ret_plan);
 }

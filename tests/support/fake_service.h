@@ -41,7 +41,8 @@ static inline void fake_serve_one(struct fake_service *fake, int fd)
             ;
         return;
     }
-    const char *answer = fake->answer ? fake->answer : "";
+    /* a copy: the client may hang up early, and the test goes on with another answer */
+    g_autofree char *answer = g_strdup(fake->answer ? fake->answer : "");
     for (gsize sent = 0; sent < strlen(answer); sent += (gsize)n) {
         n = send(fd, answer + sent, strlen(answer) - sent, MSG_NOSIGNAL);
         if (n <= 0)
