@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The care of the service: gidfs recover, stats, top, status, drain, upgrade. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/listing.h"
+
+static const struct column plan_columns[] = {
+    {"ACTION", 8, 0, "adopt, mount, unmount, release, cleanup, forget or leave", "action"},
+    {"WHAT", 10, 0, "volume, view, attachment, container, rootfs or mount", "what"},
+    {"NAME", 0.2, COLUMN_TREE, "its name or id", "name"},
+    {"TARGET", 0.3, COLUMN_SHORTENS, "where it is", "target"},
+    {"DONE", 3, 0, "whether it was done", "done"},
+    {"REASON", 0.3, COLUMN_SHORTENS, "why", "reason"},
+    {"ERROR", 0.3, COLUMN_SHORTENS, "what went wrong", "error"},
+};
+
+static const struct listing plan_listing = {
+    .rows = "plan",
+    .columns = plan_columns,
+    .n_columns = G_N_ELEMENTS(plan_columns),
+    .defaults = "ACTION,WHAT,NAME,TARGET,DONE,REASON,ERROR",
+};
+
+static const struct column stats_columns[] = {
+    {"NAME", 0.2, COLUMN_TREE, "the view's name", "name"},
+    {"GID", 5, COLUMN_RIGHT, "its gid", "gid"},
+    {"REQUESTS", 8, COLUMN_RIGHT, "requests that the worker answered", "total_requests"},
+    {"ERRORS", 6, COLUMN_RIGHT, "answers that were errors of the view itself", "errors"},
+    {"INODES", 7, COLUMN_RIGHT, "inodes that the kernel knows", "inodes"},
+    {"OPEN", 5, COLUMN_RIGHT, "files that are open", "open_files"},
+    {"FDS", 5, COLUMN_RIGHT, "descriptors that the view holds", "open_fds"},
+    {"BACKING", 5, COLUMN_RIGHT, "files that are passed through", "backing_files"},
+    {"READ", 8, COLUMN_RIGHT, "bytes read through the worker", "read_bytes"},
+    {"WRITTEN", 8, COLUMN_RIGHT, "bytes written through the worker", "written_bytes"},
+    {"RSS", 9, COLUMN_RIGHT, "memory of the worker in bytes", "rss_bytes"},
+    {"RESTARTS", 4, COLUMN_RIGHT, "how often the worker had to be replaced", "worker_restarts"},
+    {"QUEUE", 4, COLUMN_RIGHT, "requests that wait", "queue"},
+    {"PASSTHROUGH", 3, 0, "whether data goes through the kernel alone", "passthrough"},
+    {"CACHE", 6, 0, "what the kernel may keep", "cache"},
+    {"WATCH", 11, 0, "how changes behind the view are noticed", "watch"},
+};
+
+static const struct listing stats_listing = {
+    .rows = "views",
+    .columns = stats_columns,
+    .n_columns = G_N_ELEMENTS(stats_columns),
+    .defaults = "NAME,GID,REQUESTS,ERRORS,INODES,OPEN,RSS,RESTARTS,QUEUE,PASSTHROUGH",
+};
+
+static enum cli_status plan_status(const gidfs_result *plan)
+{
+    enum cli_status status = CLI_OK;
+    gsize n = gidfs_result_length(plan, "plan");
+    for (gsize i = 0; i < n; i++) {
+        g_autofree char *error = g_strdup_printf("plan.%zu.error", i);
+        if (gidfs_result_string(plan, error))
+            status = CLI_FAILED;
+    }
+    return status;
+}
+
+COMMAND(cmd_recover)
+{
+    g_auto(GStrv) live = NULL;
+    gboolean dry_run = FALSE, none_live = FALSE;
+    struct listing_options options = {0};
+    const GOptionEntry entries[] = {
+        {"live", 0, 0, G_OPTION_ARG_STRING_ARRAY, &live, "A container that still runs; all others are cleaned up",
+         "ID"},
+        {"none-live", 0, 0, G_OPTION_ARG_NONE, &none_live, "No container runs: clean up after all", NULL},
+        {"dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "Only print the plan", NULL},
+        LISTING_ENTRIES(options),
+        {0},
+    };
+    struct column_choice choice;
+    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
+        return CLI_USAGE;
+    if (live && none_live)
+        return cli_usage(command, "--live and --none-live exclude each other");
+    enum cli_status status = listing_choose(command, &plan_listing, options.columns, &choice);
+    if (status != CLI_OK || choice.n == 0)
+        return status;
+
+    struct json_object body = json_object_begin();
+    json_object_add_true(&body, "dry_run", dry_run);
+    if (live || none_live)
+        json_object_add_strings(&body, "live", (const char *const *)live, live ? g_strv_length(live) : 0);
+    g_autoptr(gidfs_result) plan = NULL;
+    status = cli_post(cli, "/v1/recover", &body, &plan);
+    if (status != CLI_OK)
+        return status;
+    listing_print(&plan_listing, &options, &choice, plan);
+    return plan_status(plan);
+}
+
+COMMAND(cmd_stats)
+{
+    struct listing_options options = {0};
+    const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
+    if (!cli_parse(command, entries, 0, 1, &argc, &argv))
+        return CLI_USAGE;
+    if (argc == 0)
+        return listing_run(cli, command, &stats_listing, &options, "/v1/stats");
+
+    g_autofree char *path = cli_path("stats", argv[0], "");
+    g_autoptr(gidfs_result) stats = NULL;
+    if (options.columns || options.raw)
+        return cli_usage(command, "-o and --raw are for the list of all views");
+    enum cli_status status = cli_call(cli, "GET", path, &stats);
+    if (status != CLI_OK)
+        return status;
+    if (options.json)
+        cli_print_json(stats);
+    else
+        listing_print_object(stats);
+    return CLI_OK;
+}
+
+COMMAND(cmd_top)
+{
+    gint delay_s = 2, rounds = 0;
+    struct listing_options options = {0};
+    const GOptionEntry entries[] = {
+        {"delay", 'd', 0, G_OPTION_ARG_INT, &delay_s, "Seconds between two looks (2)", "SECONDS"},
+        {"iterations", 'n', 0, G_OPTION_ARG_INT, &rounds, "How many looks (1 where the output is no terminal)", "N"},
+        {0},
+    };
+    struct column_choice choice;
+    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
+        return CLI_USAGE;
+    if (delay_s < 1 || delay_s > 3600 || rounds < 0)
+        return cli_usage(command, "--delay takes 1 to 3600 seconds, --iterations a number from 0 on");
+    enum cli_status status = listing_choose(command, &stats_listing, NULL, &choice);
+    gboolean terminal = isatty(STDOUT_FILENO);
+    if (rounds == 0 && !terminal)
+        rounds = 1;
+    for (gint round = 1; status == CLI_OK; round++) {
+        g_autoptr(gidfs_result) stats = NULL;
+        status = cli_call(cli, "GET", "/v1/stats", &stats);
+        if (status != CLI_OK)
+            break;
+        if (terminal)
+            printf("\033[H\033[J");
+        listing_print(&stats_listing, &options, &choice, stats);
+        fflush(stdout);
+        if (round == rounds)
+            break;
+        g_usleep((gulong)delay_s * G_USEC_PER_SEC);
+    }
+    return status;
+}
+
+COMMAND(cmd_status)
+{
+    gboolean json = FALSE;
+    const GOptionEntry entries[] = {{"json", 'J', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL}, {0}};
+    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
+        return CLI_USAGE;
+    g_autoptr(gidfs_result) service = NULL;
+    enum cli_status status = cli_call(cli, "GET", "/v1/service", &service);
+    if (status != CLI_OK)
+        return status;
+    if (json)
+        cli_print_json(service);
+    else
+        listing_print_object(service);
+    return CLI_OK;
+}
+
+COMMAND(cmd_drain)
+{
+    gboolean force = FALSE, json = FALSE;
+    const GOptionEntry entries[] = {
+        {"force", 'f', 0, G_OPTION_ARG_NONE, &force, "Views that are attached, too", NULL},
+        {"json", 'J', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
+        {0},
+    };
+    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
+        return CLI_USAGE;
+    struct json_object body = json_object_begin();
+    json_object_add_true(&body, "force", force);
+    g_autoptr(gidfs_result) drained = NULL;
+    enum cli_status status = cli_post(cli, "/v1/drain", &body, &drained);
+    if (status != CLI_OK)
+        return status;
+    if (json)
+        cli_print_json(drained);
+    else
+        listing_print_object(drained);
+    return gidfs_result_length(drained, "left") ? CLI_FAILED : CLI_OK;
+}
+
+COMMAND(cmd_upgrade)
+{
+    gboolean json = FALSE;
+    const GOptionEntry entries[] = {{"json", 'J', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL}, {0}};
+    if (!cli_parse(command, entries, 0, 1, &argc, &argv))
+        return CLI_USAGE;
+    struct json_object body = json_object_begin();
+    json_object_add_string(&body, "name", argc ? argv[0] : NULL);
+    g_autoptr(gidfs_result) upgraded = NULL;
+    enum cli_status status = cli_post(cli, "/v1/upgrade", &body, &upgraded);
+    if (status != CLI_OK)
+        return status;
+    if (json) {
+        cli_print_json(upgraded);
+        return gidfs_result_length(upgraded, "errors") ? CLI_FAILED : CLI_OK;
+    }
+    listing_print_object(upgraded);
+    return listing_print_errors(upgraded, "errors", "name");
+}
