@@ -6,17 +6,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 static const char *log_program = "gidfs";
 static enum log_level log_level = LOG_LEVEL_INFO;
 static gboolean log_to_journal;
+static gboolean log_by_syslog;
 
 void log_setup(const char *program, enum log_level level)
 {
     log_program = program;
     log_level = level;
     log_to_journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+void log_to_syslog(void)
+{
+    openlog(log_program, LOG_PID, LOG_DAEMON);
+    log_by_syslog = TRUE;
+}
+
+static void write_to_syslog(enum log_level level, const char *format, va_list args)
+{
+    static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+    vsyslog(priorities[level], format, args);
 }
 
 void log_set_level(enum log_level level)
@@ -49,6 +63,12 @@ void log_message(enum log_level level, const char *format, ...)
                               : snprintf(line, sizeof(line), "%s: ", log_program);
     va_list args;
     va_start(args, format);
+    if (log_by_syslog) {
+        write_to_syslog(level, format, args);
+        va_end(args);
+        errno = saved;
+        return;
+    }
     int n = vsnprintf(line + used, sizeof(line) - (size_t)used - 1, format, args);
     va_end(args);
     if (n < 0)

@@ -18,6 +18,9 @@ enum log_level {
 void log_setup(const char *program, enum log_level level);
 void log_set_level(enum log_level level);
 
+/* From now on to the system's log instead: for a process that has left its terminal. */
+void log_to_syslog(void);
+
 /* Reads "error", "warning", "info" or "debug" into *ret_level; -EINVAL otherwise. */
 int log_level_from_string(const char *text, enum log_level *ret_level);
 

@@ -35,17 +35,26 @@ struct keeper {
     int retry_ms;
 };
 
+/* Why there is no view, to whoever waits for it; or to the log. */
+static void report(const struct keeper *k, const GError *error)
+{
+    bool waited_for = k->ready_fd >= 0 && !atomic_load(&k->config->memory->header->served);
+    if (!waited_for || write(k->ready_fd, error->message, strlen(error->message)) < 0)
+        log_error("the view at %s: %s", k->config->mountpoint, error->message);
+}
+
 static void worker_main(const struct keeper *k)
 {
+    g_autoptr(GError) error = NULL;
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* of a terminal's Ctrl-C: the keeper unmounts */
     prctl(PR_SET_NAME, "gidfs-worker");
-    int r = worker_run(k->config->options, k->config->memory, k->ready_fd);
+    int r = worker_run(k->config->options, k->config->memory, k->ready_fd, &error);
     if (r < 0)
-        log_error("the server of the view at %s: %s", k->config->mountpoint, g_strerror(-r));
+        report(k, error);
     _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 

@@ -12,7 +12,7 @@ struct keeper_config {
     const struct view_options *options;
     struct memory *memory;
     const char *mountpoint;
-    int ready_fd; /* gets one byte when the view is usable; -1: nobody waits */
+    int ready_fd; /* gets one byte, 0, when the view is usable, or a message why not; -1: nobody waits */
 };
 
 int keeper_run(const struct keeper_config *config);

@@ -80,6 +80,7 @@ static void become_daemon(void)
     auto_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
         dup2(null, fd);
+    log_to_syslog();
 }
 
 static int keep(const struct setup *s, int ready_fd)
@@ -89,6 +90,21 @@ static int keep(const struct setup *s, int ready_fd)
                                    .mountpoint = s->mountpoint,
                                    .ready_fd = ready_fd};
     return keeper_run(&config);
+}
+
+/* Waits for the byte that says "usable"; anything else is a message. */
+static int await_ready(const struct setup *s, int fd, GError **error)
+{
+    char answer[1024];
+    ssize_t n;
+    do
+        n = read(fd, answer, sizeof(answer));
+    while (n < 0 && errno == EINTR);
+    if (n > 0 && answer[0] == '\0')
+        return 0;
+    if (n > 0)
+        return gidfs_error(error, EIO, "%.*s", (int)n, answer);
+    return gidfs_error(error, EIO, "the server of the view at %s ended before it was ready", s->mountpoint);
 }
 
 /* Starts the keeper in a process of its own and waits until the view is usable. */
@@ -106,14 +122,9 @@ static int start_keeper(const struct setup *s, GError **error)
         _exit(keep(s, ready[1]));
     }
     fd_close(ready[1]);
-    char byte;
-    ssize_t n;
-    do
-        n = read(ready[0], &byte, 1);
-    while (n < 0 && errno == EINTR);
+    int r = await_ready(s, ready[0], error);
     fd_close(ready[0]);
-    return n == 1 ? 0
-                  : gidfs_error(error, EIO, "the server of the view at %s ended before it was ready", s->mountpoint);
+    return r;
 }
 
 int viewd_mount(const struct viewd_request *request)

@@ -9,13 +9,16 @@
 #include "sys/creds.h"
 #include "view/common/view.h"
 #include "view/gid/gid_view.h"
+#include "viewd/passthrough_check.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define N_THREADS_MAX 32
 
@@ -86,7 +89,8 @@ static void thread_start(void *data)
         g_error("cannot give a server thread a umask of its own: %s", g_strerror(-r));
 }
 
-static int become_server(void)
+/* In a user namespace some of this may be refused, and has no effect there anyway. */
+static void become_server(void)
 {
     int r = creds_keep_caps_over_setfsuid();
     if (r == 0)
@@ -96,60 +100,97 @@ static int become_server(void)
     umask(0);
     if (r < 0)
         log_warning("the server keeps more privileges than it needs: %s", g_strerror(-r));
-    return 0; /* in a user namespace some of it may be refused, and has no effect there anyway */
 }
 
-static int serve(struct view *view, struct memory *memory, int ready_fd)
+/* A file system that is stacked itself needs a level more, and then no overlay fits on top of the view. */
+static uint32_t stack_depth_of(int root_fd)
 {
-    struct fuse_lowlevel_ops ops = {0};
-    gid_view_ops(view->options, &ops);
-    struct transport_config config = {
+    struct statfs st;
+    bool stacked = fstatfs(root_fd, &st) == 0 && (st.f_type == OVERLAYFS_SUPER_MAGIC || st.f_type == FUSE_SUPER_MAGIC);
+    return stacked ? 2 : 1;
+}
+
+/* With passthrough=on the view is not to come up where data could not go through the kernel. */
+static int check_passthrough(struct view *view, int root_fd, GError **error)
+{
+    bool agreed = transport_agreed(view->transport)->passthrough;
+    if (!agreed)
+        atomic_store(&view->passthrough, false);
+    if (view->options->passthrough != VIEW_PASSTHROUGH_ON)
+        return 0;
+    int r = agreed ? passthrough_check(view->dev_fd, root_fd) : -EOPNOTSUPP;
+    if (r == 0)
+        return 0;
+    return gidfs_error_errno(error, r,
+                             "passthrough=on: not possible with this kernel and source (gidfs check says why; "
+                             "passthrough=auto does without)");
+}
+
+static void describe(struct view *view, struct memory *memory, const struct fuse_lowlevel_ops *ops,
+                     struct transport_config *ret_config)
+{
+    const struct view_options *options = view->options;
+    *ret_config = (struct transport_config){
         .dev_fd = memory->header->dev_fd,
         .state = memory->transport,
         .buffers = memory->buffers,
-        .wants = {.passthrough = view->options->passthrough != VIEW_PASSTHROUGH_OFF,
-                  .max_stack_depth = 1,
-                  .cache = view->options->cache != VIEW_CACHE_NONE,
-                  .posix_acl = !view->options->no_acl},
-        .ops = &ops,
+        .wants = {.passthrough = options->passthrough != VIEW_PASSTHROUGH_OFF,
+                  .max_stack_depth = stack_depth_of(memory->header->root_fd),
+                  .cache = options->cache != VIEW_CACHE_NONE,
+                  .posix_acl = !options->no_acl},
+        .ops = ops,
         .raw = gid_view_raw,
         .forget = view_forget_one,
         .thread_start = thread_start,
         .userdata = view,
         .n_threads_max = N_THREADS_MAX,
     };
+}
+
+static int serve(struct view *view, struct memory *memory, int ready_fd, GError **error)
+{
+    struct fuse_lowlevel_ops ops = {0};
+    struct transport_config config;
+    gid_view_ops(view->options, &ops);
+    describe(view, memory, &ops, &config);
     int r = transport_new(&config, &view->transport);
+    if (r == -ENODEV)
+        return 0; /* unmounted already */
     if (r < 0)
-        return r == -ENODEV ? 0 : r;
-    if (!transport_agreed(view->transport)->passthrough)
-        atomic_store(&view->passthrough, false);
-    atomic_store(&memory->header->served, 1);
-    if (ready_fd >= 0 && write(ready_fd, "", 1) < 0)
-        log_debug("nobody waits for the view to be ready");
-    r = transport_serve(view->transport);
+        return gidfs_error_errno(error, r, "agree with the kernel on the FUSE protocol");
+    r = check_passthrough(view, memory->header->root_fd, error);
+    if (r == 0) {
+        atomic_store(&memory->header->served, 1);
+        if (ready_fd >= 0 && write(ready_fd, "", 1) < 0)
+            log_debug("nobody waits for the view to be ready");
+        r = transport_serve(view->transport);
+        if (r < 0)
+            gidfs_error_errno(error, r, "serve the view");
+    }
     transport_free(view->transport);
     return r;
 }
 
-int worker_run(const struct view_options *options, struct memory *memory, int ready_fd)
+int worker_run(const struct view_options *options, struct memory *memory, int ready_fd, GError **error)
 {
     struct view view = {.options = options, .source = memory->source, .dev_fd = memory->header->dev_fd};
     struct inode_table_config config = {.state = memory->inodes, .open_key = open_key, .data = &view};
     bool first = atomic_fetch_add(&memory->header->n_workers, 1) == 0;
     share_out_fds(&config);
+    become_server();
 
-    int r = become_server();
-    if (r == 0)
-        r = inode_table_new(&config, &view.inodes);
+    int r = inode_table_new(&config, &view.inodes);
     if (r < 0)
-        return r;
+        return gidfs_error_errno(error, r, "make the inode table");
     if (!first)
         close_unknown_fds(memory, view.inodes);
     r = view_init(&view);
     if (r == 0)
         r = gid_view_root(&view, memory->header->root_fd);
-    if (r == 0)
-        r = serve(&view, memory, ready_fd);
+    if (r < 0)
+        gidfs_error_errno(error, r, "prepare the view");
+    else
+        r = serve(&view, memory, ready_fd, error);
     view_finish(&view);
     inode_table_free(view.inodes);
     return r;
