@@ -395,6 +395,11 @@ static int complete(struct view_options *options, bool policy_given, bool chgrp_
     if (options->has_gid && policy_given && options->policy == MODE_POLICY_NONE)
         return gidfs_error(error, EINVAL, "policy=none: not with gid=%u; take shared, mesos or fsgroup",
                            options->view_gid);
+    if (options->has_gid && options->no_acl) /* a file 0600 with an ACL for one user has the mode 0660 */
+        return gidfs_error(error, EINVAL,
+                           "noacl: not with gid=%u, whose members could then read what only ACLs give to others; leave "
+                           "out one of them",
+                           options->view_gid);
     if (options->has_gid && !policy_given)
         options->policy = MODE_POLICY_SHARED;
     return check_layers(options, error);

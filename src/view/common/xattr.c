@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Extended attributes, ACLs among them: ids inside an ACL are mapped both ways (behaviour B6), and a file capability
- * reaches the disk only where setuid bits may.
+ * Extended attributes, ACLs among them: ids inside an ACL are mapped both ways (behaviour B6), what the policy adds to
+ * modes it adds to access ACLs (core/acl_policy.h), and a file capability reaches the disk only where setuid bits may.
  *
  * What a view does not show or take: see hides_xattr().
  */
 #include "core/acl_ids.h"
+#include "core/acl_policy.h"
 #include "sys/creds.h"
 #include "sys/inode_fd.h"
 #include "view/common/view.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ACL_PREFIX           "system.posix_acl_"
+#define ACL_ACCESS           "system.posix_acl_access"
+#define ACL_MAX_BYTES        65536
 #define CAPABILITY           "security.capability"
 #define XATTR_LIST_MAX_BYTES 65536
 
@@ -49,6 +53,43 @@ static int acl_id_to_disk(enum acl_ids_type type, uint32_t *id, void *data)
 static bool maps_ids(const struct view *view)
 {
     return view->options->uid_map || view->options->gid_map;
+}
+
+/* An ACL as it is on disk, to what the view reports, in place. */
+static int acl_to_view(struct view *view, const struct inode *inode, const char *name, void *value, size_t size)
+{
+    const struct view_options *options = view->options;
+    int r = 0;
+    if (strcmp(name, ACL_ACCESS) == 0 && options->policy != MODE_POLICY_NONE)
+        r = acl_policy_to_view(options->policy, view->read_only, DTTOIF(inode->type), value, size);
+    if (r == 0 && maps_ids(view))
+        r = acl_ids_map(value, size, acl_id_to_view, view);
+    return r;
+}
+
+/* Takes what the policy has added out of an access ACL that a client writes. */
+static int acl_without_policy(const struct view *view, int fd, void *value, size_t size)
+{
+    const struct view_options *options = view->options;
+    struct statx stx;
+    int r = inode_fd_statx(fd, &stx);
+    if (r < 0)
+        return r;
+    g_autofree char *current = g_try_malloc(ACL_MAX_BYTES);
+    ssize_t n = current ? inode_fd_getxattr(fd, ACL_ACCESS, current, ACL_MAX_BYTES) : -ENOMEM;
+    if (n < 0 && n != -ENODATA)
+        return (int)n;
+    struct acl_policy_disk disk = {.mode = stx.stx_mode, .value = current, .size = n > 0 ? (size_t)n : 0};
+    return acl_policy_to_disk(options->policy, view->read_only, &disk, value, size);
+}
+
+/* An ACL as a client writes it, to what may reach the disk, in place. */
+static int acl_to_disk(struct view *view, int fd, const char *name, void *value, size_t size)
+{
+    int r = maps_ids(view) ? acl_ids_map(value, size, acl_id_to_disk, view) : 0;
+    if (r == 0 && strcmp(name, ACL_ACCESS) == 0 && view->options->policy != MODE_POLICY_NONE)
+        r = acl_without_policy(view, fd, value, size);
+    return r;
 }
 
 /* What answers a get or a list: the value, or its size when the caller has given no room. */
@@ -94,8 +135,8 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
     }
     ssize_t n = inode_fd_getxattr(fd, name, size ? value : NULL, size);
     inode_table_put_fd(view->inodes, inode);
-    if (n > 0 && size > 0 && is_acl(name) && maps_ids(view)) {
-        int r = acl_ids_map(value, (size_t)n, acl_id_to_view, view);
+    if (n > 0 && size > 0 && is_acl(name)) {
+        int r = acl_to_view(view, inode, name, value, (size_t)n);
         n = r < 0 ? r : n;
     }
     reply_value(req, value, n, size);
@@ -148,12 +189,22 @@ static int may_set(const struct view *view, const char *name)
     return 0;
 }
 
+static int write_xattr(int fd, const char *name, const void *value, const struct fuse_setxattr_in *in)
+{
+    /* Setting an ACL clears setgid for a caller outside the group; the kernel has found out which one this is. */
+    bool keep_setgid = is_acl(name) && !(in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID);
+    if (keep_setgid)
+        creds_set_fsetid(true);
+    int r = inode_fd_setxattr(fd, name, value, in->size, (int)in->flags);
+    if (keep_setgid)
+        creds_set_fsetid(false);
+    return r;
+}
+
 static int set_xattr(struct view *view, struct inode *inode, const char *name, void *value,
                      const struct fuse_setxattr_in *in)
 {
     int r = may_set(view, name);
-    if (r == 0 && is_acl(name) && maps_ids(view) && in->size > 0)
-        r = acl_ids_map(value, in->size, acl_id_to_disk, view);
     if (r == 0 && view->hooks && view->hooks->prepare_write)
         r = view->hooks->prepare_write(view, inode);
     if (r < 0)
@@ -161,13 +212,10 @@ static int set_xattr(struct view *view, struct inode *inode, const char *name, v
     int fd = inode_table_get_fd(view->inodes, inode);
     if (fd < 0)
         return fd;
-    /* Setting an ACL clears setgid for a caller outside the group; the kernel has found out which one this is. */
-    bool keep_setgid = is_acl(name) && !(in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID);
-    if (keep_setgid)
-        creds_set_fsetid(true);
-    r = inode_fd_setxattr(fd, name, value, in->size, (int)in->flags);
-    if (keep_setgid)
-        creds_set_fsetid(false);
+    if (is_acl(name) && in->size > 0)
+        r = acl_to_disk(view, fd, name, value, in->size);
+    if (r == 0)
+        r = write_xattr(fd, name, value, in);
     inode_table_put_fd(view->inodes, inode);
     /* Done before its worker died: that the name is there now is our own doing. */
     const struct request_slot *before = request_replayed();

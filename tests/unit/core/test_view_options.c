@@ -133,6 +133,7 @@ static void test_errors_name_the_option_and_the_remedy(void **state)
         {"policy=shared", "policy=shared: has no effect without a gid; add gid=N"},
         {"policy=loose,gid=5", "policy=loose: no such policy; known are shared, mesos and fsgroup"},
         {"policy=none,gid=5", "policy=none: not with gid=5; take shared"},
+        {"noacl,gid=5", "noacl: not with gid=5, whose members"},
         {"chgrp=ignore", "chgrp=ignore: has no effect without a gid; add gid=N"},
         {"gid=5,chgrp=allow", "chgrp=allow: no such word; known are refuse, ignore"},
         {"cache=yes", "cache=yes: no such word; known are auto, always, none"},
