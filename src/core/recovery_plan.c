@@ -7,9 +7,9 @@
  * The rules of identity:
  *  - a view is what is mounted at its place in our own directory; a fuse.gidfs of another source there is a mix-up and
  *    is replaced;
- *  - an attachment is ours by its mount id in the same boot, at its target and of its view's device. A mount id alone
- *    proves nothing: the kernel hands it out again. A device alone counts only while the id was not yet on record
- *    (killed between the mount and the row);
+ *  - an attachment is ours by its mount id in the same boot and its view's device, wherever it is: a directory above it
+ *    may have been renamed. A mount id alone proves nothing: the kernel hands it out again. The device at the target
+ *    counts only while no id is on record;
  *  - an attachment with our id whose view was mounted anew shows a dead view: it is unmounted and made again.
  */
 #include "core/recovery_plan.h"
@@ -84,13 +84,15 @@ static const struct recovery_volume *volume_of(struct planner *p, const struct r
 }
 
 static void add_attachment_step(struct planner *p, enum recovery_action action,
-                                const struct recovery_attachment *attachment, int mount_id, const char *reason)
+                                const struct recovery_attachment *attachment, const struct recovery_mount *mount,
+                                const char *reason)
 {
     const struct recovery_volume *volume = volume_of(p, attachment);
     const char *name = volume ? volume->name : "";
-    struct recovery_step *step = add_step(p, action, RECOVERY_ATTACHMENT, name, attachment->target, reason);
+    const char *target = mount ? mount->target : attachment->target;
+    struct recovery_step *step = add_step(p, action, RECOVERY_ATTACHMENT, name, target, reason);
     step->row_id = attachment->id;
-    step->mount_id = mount_id;
+    step->mount_id = mount ? mount->id : 0;
 }
 
 static char *place(uint64_t namespace, const char *target)
@@ -206,8 +208,6 @@ static enum finding find_attachment(struct planner *p, const struct recovery_att
     const struct recovery_mount *view = v ? mount_at(p, 0, v->view) : NULL;
     const struct recovery_mount *mount =
         a->mount_id && a->same_boot ? mount_with_id(p, a->namespace, a->mount_id) : NULL;
-    if (mount && strcmp(mount->target, a->target) != 0)
-        mount = NULL;
     if (!mount && (!a->mount_id || !a->same_boot)) {
         /* the id was not written any more, or means nothing after a reboot: the view's own device must tell */
         mount = mount_at(p, a->namespace, a->target);
@@ -262,16 +262,18 @@ static void collect_used_volumes(struct planner *p)
 /* Why a volume is released; NULL: it stays. One orphan is one row: nothing is said of others below its directory. */
 static const char *why_released(struct planner *p, const struct recovery_volume *v)
 {
+    if (v->busy)
+        return NULL;
     if (v->state == RECOVERY_RELEASING)
         return "its release was not finished";
     if (v->source_gone)
         return "its source is gone";
     if (v->sandbox && !v->same_boot)
         return "a sandbox of an earlier boot";
-    bool orphan = v->sandbox && v->container &&
-                  (goes_with_container(p, v->container) || !g_hash_table_contains(p->known, v->container));
-    if (orphan && !g_hash_table_contains(p->used, &v->id))
-        return "its container is gone";
+    if (v->sandbox && v->container && !g_hash_table_contains(p->used, &v->id))
+        return goes_with_container(p, v->container) || !g_hash_table_contains(p->known, v->container)
+                   ? "its container is gone"
+                   : "its container does not use it";
     return NULL;
 }
 
@@ -306,6 +308,10 @@ static void plan_view(struct planner *p, const struct recovery_volume *v)
     const struct recovery_mount *mount = mount_at(p, 0, v->view);
     const char *wrong = mount ? why_view_is_wrong(mount, v) : NULL;
     account_for(p, mount);
+    if (v->busy) {
+        add_volume_step(p, RECOVERY_LEAVE, RECOVERY_VIEW, v, 0, "an operation on it is under way");
+        return;
+    }
     if (mount && !wrong) {
         add_volume_step(p, RECOVERY_ADOPT, RECOVERY_VIEW, v, mount->id, "mounted, in the table");
         return;
@@ -355,9 +361,9 @@ static void plan_missing(struct planner *p, const struct recovery_attachment *a)
         add_attachment_step(p, RECOVERY_MOUNT, a, 0,
                             a->same_boot ? "asked for, not yet mounted" : "of an earlier boot");
     else if (a->namespace_gone)
-        add_attachment_step(p, RECOVERY_FORGET, a, 0, "its namespace is gone");
+        add_attachment_step(p, RECOVERY_FORGET, a, NULL, "its namespace is gone");
     else
-        add_attachment_step(p, RECOVERY_FORGET, a, 0, "in the table, not mounted");
+        add_attachment_step(p, RECOVERY_FORGET, a, NULL, "in the table, not mounted");
 }
 
 static void plan_attachment(struct planner *p, const struct recovery_attachment *a)
@@ -368,13 +374,13 @@ static void plan_attachment(struct planner *p, const struct recovery_attachment 
     if (found == NOT_THERE) {
         plan_missing(p, a);
     } else if (found == THERE) {
-        add_attachment_step(p, RECOVERY_ADOPT, a, mount->id, "mounted, in the table");
+        add_attachment_step(p, RECOVERY_ADOPT, a, mount, "mounted, in the table");
     } else {
         struct recovery_step *step = add_step(p, RECOVERY_UNMOUNT, RECOVERY_BARE_MOUNT, volume_of(p, a)->name,
-                                              a->target, "its view was replaced");
+                                              mount->target, "its view was replaced");
         step->row_id = a->id;
         step->mount_id = mount->id;
-        add_attachment_step(p, RECOVERY_MOUNT, a, 0, "its view was replaced");
+        add_attachment_step(p, RECOVERY_MOUNT, a, NULL, "its view was replaced");
     }
 }
 
@@ -382,10 +388,10 @@ static void finish_detach(struct planner *p, const struct recovery_attachment *a
 {
     const struct recovery_mount *mount = NULL;
     if (find_attachment(p, a, &mount) == NOT_THERE) {
-        add_attachment_step(p, RECOVERY_FORGET, a, 0, "its detaching was not finished, and nothing is mounted");
+        add_attachment_step(p, RECOVERY_FORGET, a, NULL, "its detaching was not finished, and nothing is mounted");
     } else {
         account_for(p, mount);
-        add_attachment_step(p, RECOVERY_UNMOUNT, a, mount->id, "its detaching was not finished");
+        add_attachment_step(p, RECOVERY_UNMOUNT, a, mount, "its detaching was not finished");
     }
 }
 
@@ -395,14 +401,16 @@ static void plan_attachments(struct planner *p, bool leaving)
     for (size_t i = 0; i < p->facts->n_attachments; i++) {
         const struct recovery_attachment *a = &p->facts->attachments[i];
         const struct recovery_mount *mount = NULL;
-        if (goes_with_container(p, a->container) || g_hash_table_contains(p->released, &a->volume_id)) {
+        const struct recovery_volume *v = volume_of(p, a);
+        if (goes_with_container(p, a->container) || g_hash_table_contains(p->released, &a->volume_id) ||
+            (v && v->busy)) {
             if (find_attachment(p, a, &mount) != NOT_THERE)
                 account_for(p, mount);
         } else if (a->state == RECOVERY_HANDED) {
             if (leaving && !a->same_boot)
-                add_attachment_step(p, RECOVERY_FORGET, a, 0, "of an earlier boot");
+                add_attachment_step(p, RECOVERY_FORGET, a, NULL, "of an earlier boot");
             else if (!leaving && a->same_boot)
-                add_attachment_step(p, RECOVERY_LEAVE, a, 0, "mounted by the container's runtime");
+                add_attachment_step(p, RECOVERY_LEAVE, a, NULL, "mounted by the container's runtime");
         } else if (a->state == RECOVERY_RELEASING) {
             if (leaving)
                 finish_detach(p, a);

@@ -50,6 +50,7 @@ struct recovery_volume {
     bool sandbox;
     bool source_gone;
     bool view_dead; /* mounted, but known to have no process behind it */
+    bool busy;      /* an operation on it is under way: it and its attachments are left alone */
     bool same_boot;
 };
 

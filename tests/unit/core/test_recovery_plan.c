@@ -209,7 +209,15 @@ static void test_containers_live_and_die(void **state)
     expect(&w, "cleanup container web - 0\n"
                "adopt view a /run/gidfs/views/a 31\n");
     w.volume.sandbox = true;
-    w.volume.container = "web"; /* goes with it */
+    w.volume.container = "web"; /* goes with it, or when it is not used any more */
+    w.live = web_lives;
+    w.n_attachments = 0;
+    w.n_mounts = 1;
+    expect(&w, "leave container web - 0\n"
+               "release volume a /run/gidfs/views/a 0\n");
+    w.n_attachments = 1;
+    w.n_mounts = 2;
+    w.live = nobody_lives;
     static const char both[] = "cleanup container web - 0\n"
                                "release volume a /run/gidfs/views/a 0\n";
     expect(&w, both);
@@ -303,6 +311,26 @@ static void test_mounts_without_a_row(void **state)
                "leave mount  /c/data 32\n");
 }
 
+/* The container renamed a directory above the mount: the mount is still ours, and known by where it is. */
+static void test_a_mount_that_was_moved(void **state)
+{
+    struct world w = usual();
+    w.mounts[1].target = "/c/renamed/data";
+    expect(&w, "adopt view a /run/gidfs/views/a 31\n"
+               "adopt attachment a /c/renamed/data 32\n");
+    w.attachment.state = RECOVERY_RELEASING;
+    expect(&w, "unmount attachment a /c/renamed/data 32\n"
+               "adopt view a /run/gidfs/views/a 31\n");
+}
+
+static void test_what_is_under_way_is_left_alone(void **state)
+{
+    struct world w = usual();
+    w.volume.busy = true;
+    w.attachment.state = w.volume.state = RECOVERY_RELEASING;
+    expect(&w, "leave view a /run/gidfs/views/a 0\n");
+}
+
 static void test_rootfs_views(void **state)
 {
     struct world w = {.rootfs = usual().rootfs, .n_rootfs = 1};
@@ -351,6 +379,8 @@ int main(void)
         cmocka_unit_test(test_nested_containers_go_from_the_inside),
         cmocka_unit_test(test_one_orphan_releases_itself_only),
         cmocka_unit_test(test_mounts_without_a_row),
+        cmocka_unit_test(test_a_mount_that_was_moved),
+        cmocka_unit_test(test_what_is_under_way_is_left_alone),
         cmocka_unit_test(test_rootfs_views),
         cmocka_unit_test(test_a_mount_of_the_runtime_is_left),
     };
