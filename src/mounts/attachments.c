@@ -21,8 +21,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The inode number of the mount namespace of a process, by which attachments in it are known. 0 for pid 0. */
-static int find_namespace(int64_t pid, int64_t *ret_namespace, GError **error)
+int attachment_namespace(int64_t pid, int64_t *ret_namespace, GError **error)
 {
     struct stat st;
     g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/ns/mnt", pid);
@@ -53,18 +52,30 @@ static int open_target(const char *target, int *ret_fd, char **ret_path, GError 
     return 0;
 }
 
-int attachment_check_exclusive(struct registry *registry, struct volume *volume, const char *container, GError **error)
+/* Who else uses an exclusive volume, as a message; NULL if nobody does. The caller frees it. */
+static char *other_user(struct volume *volume, const char *container)
 {
     for (guint i = 0; volume->row->exclusive && i < volume->attachments->len; i++) {
-        struct attachment *other = volume->attachments->pdata[i];
-        if (container && g_strcmp0(other->row->container, container) == 0)
+        const struct table_attachment *other = ((struct attachment *)volume->attachments->pdata[i])->row;
+        if (container && g_strcmp0(other->container, container) == 0)
             continue;
-        if (!registry->exclusive_warns)
-            return refuse(error, REFUSAL_BUSY, "volume \"%s\" is exclusive and in use at %s%s%s; detach it there first",
-                          volume->row->name, other->row->target, other->row->container ? " by container " : "",
-                          other->row->container ? other->row->container : "");
-        log_warning("volume \"%s\" is exclusive and has another user, %s", volume->row->name, other->row->target);
+        return g_strdup_printf("volume \"%s\" is exclusive and in use at %s%s%s", volume->row->name, other->target,
+                               other->container ? " by container " : "", other->container ? other->container : "");
     }
+    return NULL;
+}
+
+int attachment_check_exclusive(struct registry *registry, struct volume *volume, const char *container,
+                               GPtrArray *warnings, GError **error)
+{
+    g_autofree char *message = other_user(volume, container);
+    if (!message)
+        return 0;
+    if (!registry->exclusive_warns)
+        return refuse(error, REFUSAL_BUSY, "%s; detach it there first", message);
+    log_warning("%s", message);
+    if (warnings)
+        g_ptr_array_add(warnings, g_steal_pointer(&message));
     return 0;
 }
 
@@ -75,7 +86,7 @@ static bool is_same(const struct attachment *attachment, const struct attachment
            g_strcmp0(row->container, request->container) == 0 && g_strcmp0(row->propagation, request->propagation) == 0;
 }
 
-static bool is_mounted(struct registry *registry, const struct table_attachment *row)
+bool attachment_is_mounted(struct registry *registry, const struct table_attachment *row)
 {
     if (row->namespace)
         return row->state == ROW_MOUNTED;
@@ -88,7 +99,7 @@ static int meet_other(struct registry *registry, struct attachment *other, const
                       struct attachment **ret_same, GError **error)
 {
     /* one that is not mounted yet belongs to a container's verb that is under way */
-    if (other->row->state == ROW_MOUNTED && !is_mounted(registry, other->row) && !other->volume->operation)
+    if (other->row->state == ROW_MOUNTED && !attachment_is_mounted(registry, other->row) && !other->volume->operation)
         return attachment_forget(registry, other, error);
     if (!is_same(other, request))
         return refuse(error, REFUSAL_EXISTS,
@@ -121,7 +132,7 @@ static int attach(struct registry *registry, struct volume *volume, const struct
                   int64_t namespace, const char *target, int target_fd, struct attachment **ret_attachment,
                   GError **error)
 {
-    int r = attachment_check_exclusive(registry, volume, request->container, error);
+    int r = attachment_check_exclusive(registry, volume, request->container, NULL, error);
     if (r == 0)
         r = volume_bring_up(registry, volume, error);
     if (r < 0)
@@ -166,7 +177,7 @@ int attachment_create(struct registry *registry, const struct attachment_request
     if (mount_propagation_parse(request->propagation, &propagation, error) < 0 ||
         path_normalize("target", request->target, &target, error) < 0)
         return refuse_as(error, REFUSAL_BAD_REQUEST);
-    int r = find_namespace(request->pid, &namespace, error);
+    int r = attachment_namespace(request->pid, &namespace, error);
     if (r == 0 && request->pid == 0) {
         g_autofree char *asked = g_steal_pointer(&target);
         r = open_target(asked, &target_fd, &target, error);
@@ -182,8 +193,7 @@ int attachment_create(struct registry *registry, const struct attachment_request
     return r;
 }
 
-/* Unmounts and forgets an attachment of an idle volume; with the lock held before and after, not in between. */
-static int detach(struct registry *registry, struct attachment *attachment, bool force, GError **error)
+int attachment_detach(struct registry *registry, struct attachment *attachment, bool force, GError **error)
 {
     struct volume *volume = attachment->volume;
     GError *problem = NULL;
@@ -228,7 +238,7 @@ static int find_attached(struct registry *registry, int64_t pid, const char *tar
                          GError **error)
 {
     int64_t namespace = 0;
-    bool has_namespace = find_namespace(pid, &namespace, NULL) == 0;
+    bool has_namespace = attachment_namespace(pid, &namespace, NULL) == 0;
     struct attachment *found = has_namespace ? registry_find_attachment(registry, namespace, target) : NULL;
     if (!found && pid)
         found = find_by_pid(registry, pid, target);
@@ -261,7 +271,7 @@ int attachment_remove(struct registry *registry, const char *target, int64_t pid
     if (r == 0 && visit)
         attachment_describe(registry, attachment, false, visit, data);
     if (r == 0)
-        r = detach(registry, attachment, force, error);
+        r = attachment_detach(registry, attachment, force, error);
     g_mutex_unlock(&registry->lock);
     return r;
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static GPtrArray *values_of(GHashTable *table)
+GPtrArray *registry_values(GHashTable *table)
 {
     GPtrArray *values = g_ptr_array_sized_new(g_hash_table_size(table));
     GHashTableIter iter;
@@ -126,7 +126,7 @@ static int compare_names(gconstpointer a, gconstpointer b)
 void volume_visit_all(struct registry *registry, volume_visitor visit, void *data)
 {
     g_mutex_lock(&registry->lock);
-    g_autoptr(GPtrArray) volumes = values_of(registry->volumes);
+    g_autoptr(GPtrArray) volumes = registry_values(registry->volumes);
     g_ptr_array_sort(volumes, compare_names);
     for (guint i = 0; i < volumes->len; i++)
         volume_describe(registry, volumes->pdata[i], false, visit, data);
@@ -149,7 +149,7 @@ void attachment_visit_all(struct registry *registry, const char *volume, const c
                           attachment_visitor visit, void *data)
 {
     g_mutex_lock(&registry->lock);
-    g_autoptr(GPtrArray) attachments = values_of(registry->attachments);
+    g_autoptr(GPtrArray) attachments = registry_values(registry->attachments);
     g_ptr_array_sort(attachments, compare_ids);
     for (guint i = 0; i < attachments->len; i++)
         if (is_wanted(attachments->pdata[i], volume, container))

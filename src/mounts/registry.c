@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "mounts/container_private.h"
 #include "mounts/registry_private.h"
 #include "sys/boot.h"
 #include "sys/mount_run_dir.h"
@@ -130,10 +131,40 @@ static char *attachment_key(int64_t namespace, const char *target)
     return g_strdup_printf("%" G_GINT64_FORMAT ":%s", namespace, target);
 }
 
+/* A mount that a container's runtime makes has a target inside that container only: two may have the same. */
+static char *key_of_row(const struct table_attachment *row)
+{
+    if (row->state == ROW_HANDED)
+        return g_strdup_printf("handed:%s:%s", row->container ? row->container : "", row->target);
+    return attachment_key(row->namespace, row->target);
+}
+
 struct attachment *registry_find_attachment(struct registry *registry, int64_t namespace, const char *target)
 {
     g_autofree char *key = attachment_key(namespace, target);
     return g_hash_table_lookup(registry->attachments, key);
+}
+
+static void index_by_container(struct registry *registry, struct attachment *attachment)
+{
+    if (!attachment->row->container)
+        return;
+    GPtrArray *same = g_hash_table_lookup(registry->by_container, attachment->row->container);
+    if (!same) {
+        same = g_ptr_array_new();
+        g_hash_table_insert(registry->by_container, g_strdup(attachment->row->container), same);
+    }
+    g_ptr_array_add(same, attachment);
+}
+
+static void unindex_by_container(struct registry *registry, struct attachment *attachment)
+{
+    if (!attachment->row->container)
+        return;
+    GPtrArray *same = g_hash_table_lookup(registry->by_container, attachment->row->container);
+    g_ptr_array_remove(same, attachment);
+    if (same->len == 0)
+        g_hash_table_remove(registry->by_container, attachment->row->container);
 }
 
 struct attachment *registry_add_attachment(struct registry *registry, struct volume *volume,
@@ -143,26 +174,29 @@ struct attachment *registry_add_attachment(struct registry *registry, struct vol
     attachment->row = row;
     attachment->volume = volume;
     g_ptr_array_add(volume->attachments, attachment);
-    g_hash_table_insert(registry->attachments, attachment_key(row->namespace, row->target), attachment);
+    g_hash_table_insert(registry->attachments, key_of_row(row), attachment);
+    index_by_container(registry, attachment);
     return attachment;
 }
 
 void registry_forget_attachment(struct registry *registry, struct attachment *attachment)
 {
-    g_autofree char *key = attachment_key(attachment->row->namespace, attachment->row->target);
+    g_autofree char *key = key_of_row(attachment->row);
     if (g_hash_table_lookup(registry->attachments, key) == attachment)
         g_hash_table_remove(registry->attachments, key);
+    unindex_by_container(registry, attachment);
     g_ptr_array_remove(attachment->volume->attachments, attachment);
 }
 
 /* The row's target turned out to be another path; the table knows. */
 void registry_move_attachment(struct registry *registry, struct attachment *attachment, const char *target)
 {
-    g_autofree char *key = attachment_key(attachment->row->namespace, attachment->row->target);
-    g_hash_table_remove(registry->attachments, key);
+    g_autofree char *key = key_of_row(attachment->row);
+    if (g_hash_table_lookup(registry->attachments, key) == attachment)
+        g_hash_table_remove(registry->attachments, key);
     g_free(attachment->row->target);
     attachment->row->target = g_strdup(target);
-    g_hash_table_insert(registry->attachments, attachment_key(attachment->row->namespace, target), attachment);
+    g_hash_table_insert(registry->attachments, key_of_row(attachment->row), attachment);
 }
 
 int refuse_no_volume(const char *name, GError **error)
@@ -233,6 +267,18 @@ static int load_attachments(struct registry *registry, GHashTable *by_id, GError
     return 0;
 }
 
+static int load_containers(struct registry *registry, GError **error)
+{
+    g_autoptr(GPtrArray) rows = NULL;
+    int r = table_load_containers(registry->table, &rows, error);
+    if (r < 0)
+        return r;
+    g_ptr_array_set_free_func(rows, NULL);
+    for (guint i = 0; i < rows->len; i++)
+        container_add(registry, rows->pdata[i]);
+    return 0;
+}
+
 static int load(struct registry *registry, GError **error)
 {
     g_autoptr(GHashTable) by_id = g_hash_table_new(g_int64_hash, g_int64_equal);
@@ -240,6 +286,8 @@ static int load(struct registry *registry, GError **error)
     int r = load_volumes(registry, by_id, error);
     if (r == 0)
         r = load_attachments(registry, by_id, error);
+    if (r == 0)
+        r = load_containers(registry, error);
     if (r == 0)
         r = table_load_quarantine(registry->table, &quarantined, error);
     if (r < 0)
@@ -286,6 +334,8 @@ static struct registry *allocate_registry(const struct registry_settings *settin
     registry->by_source = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref,
                                                 (GDestroyNotify)g_ptr_array_unref);
     registry->attachments = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    registry->containers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)container_free);
+    registry->by_container = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     registry->state_dir = g_canonicalize_filename(settings->state_dir, NULL);
     registry->view_program = program_path("gidfs-view");
     registry->lock_fd = -1;
@@ -326,6 +376,8 @@ void registry_close(struct registry *registry)
     if (registry->starters)
         g_thread_pool_free(registry->starters, TRUE, TRUE);
     g_hash_table_unref(registry->attachments);
+    g_hash_table_unref(registry->by_container);
+    g_hash_table_unref(registry->containers);
     g_hash_table_unref(registry->by_source);
     g_hash_table_unref(registry->volumes);
     g_clear_pointer(&registry->gids, gid_book_free);

@@ -98,6 +98,7 @@ struct volume_request {
     const char *source;
     const char *container; /* the container that it is made for and ends with */
     int kind;              /* of enum volume_kind, and so on */
+    int new_kind;          /* where kind was not said: that of a volume which is made now */
     int policy;
     int chgrp;
     int cache;
@@ -107,7 +108,8 @@ struct volume_request {
 };
 #define VOLUME_REQUEST_EMPTY                                                                                           \
     {                                                                                                                  \
-        .kind = -1, .policy = -1, .chgrp = -1, .cache = -1, .read_only = -1, .exclusive = -1, .view_gid = -1           \
+        .kind = -1, .new_kind = -1, .policy = -1, .chgrp = -1, .cache = -1, .read_only = -1, .exclusive = -1,          \
+        .view_gid = -1                                                                                                 \
     }
 
 /*

@@ -52,6 +52,8 @@ struct registry {
     GHashTable *volumes;          /* name → struct volume, which it owns */
     GHashTable *by_source;        /* identity → GPtrArray of struct volume */
     GHashTable *attachments;      /* attachment_key → struct attachment */
+    GHashTable *containers;       /* id → struct container (mounts/container_private.h), which it owns */
+    GHashTable *by_container;     /* id of a container, with a row or not → GPtrArray of struct attachment */
     struct source_watch *sources; /* keys are names of volumes */
     GThreadPool *starters;        /* of registry_start, or NULL */
     unsigned int n_to_start;
@@ -61,7 +63,9 @@ struct registry {
     char *run_dir; /* without links */
     char *boot_id;
     char *view_program;
-    int lock_fd; /* of STATE/lock: one service for each table */
+    unsigned int n_container_verbs; /* under way */
+    bool is_recovering;             /* no verb for a container begins */
+    int lock_fd;                    /* of STATE/lock: one service for each table */
     bool exclusive_warns;
 };
 
@@ -100,7 +104,8 @@ const struct mount_table *registry_kernel(struct registry *registry);
 void source_watch_volume(struct registry *registry, struct volume *volume);
 enum file_id_fate source_find(struct registry *registry, struct volume *volume);
 
-/* listing.c */
+/* listing.c. The first is a new array of a table's values. */
+GPtrArray *registry_values(GHashTable *table);
 void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data);
 
 void attachment_describe(struct registry *registry, const struct attachment *attachment, bool reused,
@@ -123,8 +128,18 @@ int view_unmount(struct registry *registry, struct volume *volume, bool force, G
 bool view_is_alive(struct volume *volume);
 int view_abort(struct registry *registry, struct volume *volume, GError **error); /* aborted and unmounted */
 
-/* attachments.c, with the lock held: refuses, or warns of, a further user of an exclusive volume. */
-int attachment_check_exclusive(struct registry *registry, struct volume *volume, const char *container, GError **error);
+/*
+ * attachments.c. is_mounted says whether the kernel has it, as far as can be told; with the lock held. namespace is the
+ * inode number of the mount namespace of a process, by which attachments in it are
+ * known; 0 for pid 0. check_exclusive refuses a further user of an exclusive volume, or warns (warnings may be NULL);
+ * with the lock held. detach unmounts and forgets one of an idle volume; with the lock held before and after, not in
+ * between.
+ */
+bool attachment_is_mounted(struct registry *registry, const struct table_attachment *row);
+int attachment_namespace(int64_t pid, int64_t *ret_namespace, GError **error);
+int attachment_detach(struct registry *registry, struct attachment *attachment, bool force, GError **error);
+int attachment_check_exclusive(struct registry *registry, struct volume *volume, const char *container,
+                               GPtrArray *warnings, GError **error);
 
 /*
  * attachment_mount.c. The first mounts one whose row is in the table, of an idle volume, on target_fd (-1: in another

@@ -151,7 +151,8 @@ static struct table_volume *make_row(struct registry *registry, const struct vol
     row->source = g_strdup(path);
     row->device = id->device;
     row->handle = g_bytes_ref(id->handle);
-    row->kind = request->kind < 0 ? VOLUME_PERSISTENT : (enum volume_kind)request->kind;
+    int kind = request->kind < 0 ? request->new_kind : request->kind;
+    row->kind = kind < 0 ? VOLUME_PERSISTENT : (enum volume_kind)kind;
     row->policy = request->policy < 0 ? MODE_POLICY_SHARED : (enum mode_policy)request->policy;
     row->chgrp = request->chgrp < 0 ? VOLUME_CHGRP_REFUSE : (enum volume_chgrp)request->chgrp;
     row->cache = request->cache < 0 ? VOLUME_CACHE_AUTO : (enum volume_cache)request->cache;
