@@ -45,5 +45,6 @@ struct api_route {
 /* The routes of each group, ended by one without a method. */
 extern const struct api_route api_volume_routes[];
 extern const struct api_route api_attachment_routes[];
+extern const struct api_route api_container_routes[];
 extern const struct api_route api_listing_routes[];
 extern const struct api_route api_service_routes[];
