@@ -21,6 +21,7 @@ LAYERS = {
     "view/gid": ["view/common", "watch", "inode", "fuse", "sys", "core", "base"],
     "view/layers": ["view/common", "layer", "watch", "inode", "fuse", "sys", "core", "base"],
     "viewd": ["view/gid", "view/layers", "view/common", "watch", "inode", "fuse", "sys", "core", "base"],
+    "check": ["sys", "core", "base"],
     "nsmount": ["sys", "core", "base"],
     "table": ["core", "base"],
     "mounts": ["table", "sys", "core", "base"],
