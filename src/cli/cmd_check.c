@@ -3,21 +3,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/program_path.h"
 #include "cli/commands.h"
-
-/* $GIDFS_CHECK_PROGRAM, beside this program (a build directory), or where it is installed. */
-static char *find_program(void)
-{
-    const char *named = g_getenv("GIDFS_CHECK_PROGRAM");
-    if (named && *named)
-        return g_strdup(named);
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *dir = self ? g_path_get_dirname(self) : NULL;
-    g_autofree char *beside = dir ? g_build_filename(dir, "gidfs-check", NULL) : NULL;
-    if (beside && access(beside, X_OK) == 0)
-        return g_steal_pointer(&beside);
-    return g_build_filename(GIDFS_LIBEXECDIR, "gidfs-check", NULL);
-}
 
 COMMAND(cmd_check)
 {
@@ -30,7 +17,7 @@ COMMAND(cmd_check)
     };
     if (!cli_parse(command, entries, 0, 0, &argc, &argv))
         return CLI_USAGE;
-    g_autofree char *program = find_program();
+    g_autofree char *program = program_path("gidfs-check");
     const char *arguments[5] = {program};
     int n = 1;
     if (json)

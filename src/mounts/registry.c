@@ -11,7 +11,7 @@
 #include "mounts/registry_private.h"
 #include "sys/boot.h"
 #include "sys/mount_run_dir.h"
-#include "sys/program_path.h"
+#include "base/program_path.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>

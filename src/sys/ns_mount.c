@@ -7,7 +7,7 @@
 
 #include "base/fd.h"
 #include "sys/ns_enter.h"
-#include "sys/program_path.h"
+#include "base/program_path.h"
 #include "sys/spawn.h"
 
 #include <stdio.h>

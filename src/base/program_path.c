@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sys/program_path.h"
+#include "base/program_path.h"
 
 #include <glib.h>
 #include <string.h>
@@ -17,7 +17,19 @@ static const char *from_environment(const char *name)
 static char *if_executable(const char *dir, const char *name)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
-    return access(path, X_OK) == 0 ? g_steal_pointer(&path) : NULL;
+    return access(path, X_OK) == 0 ? g_canonicalize_filename(path, NULL) : NULL;
+}
+
+char *program_path_near(const char *dir, const char *name)
+{
+    /* from bin or sbin, and from libexec/gidfs */
+    static const char *const places[] = {".", "../libexec/gidfs", "../bin", "../sbin", "../../bin", "../../sbin"};
+    char *found = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(places) && !found; i++) {
+        g_autofree char *place = g_build_filename(dir, places[i], NULL);
+        found = if_executable(place, name);
+    }
+    return found;
 }
 
 char *program_path(const char *name)
@@ -27,9 +39,8 @@ char *program_path(const char *name)
         return g_strdup(asked);
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     g_autofree char *here = self ? g_path_get_dirname(self) : NULL;
-    char *beside = here ? if_executable(here, name) : NULL;
-    if (beside)
-        return beside;
-    char *helper = if_executable(GIDFS_LIBEXECDIR, name);
-    return helper ? helper : g_build_filename(GIDFS_BINDIR, name, NULL);
+    char *found = here ? program_path_near(here, name) : NULL;
+    if (!found)
+        found = if_executable(GIDFS_LIBEXECDIR, name);
+    return found ? found : g_build_filename(GIDFS_BINDIR, name, NULL);
 }
