@@ -9,8 +9,8 @@
  * of record numbers in which stale entries are allowed (the record lost its descriptor since) and dropped as the hand
  * meets them. A descriptor in use (n_fd_users) is never closed.
  *
- * Locks: `lock` is innermost and short, no system call but close() is made under it. The striped open locks are taken
- * before it.
+ * Locks: `lock` is innermost and short, no system call but close() and dup3() is made under it. The striped open locks
+ * are taken before it.
  */
 #include "inode/inode_table.h"
 
@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NONE          UINT32_MAX
 #define N_OPEN_LOCKS  64
@@ -384,12 +385,21 @@ uint64_t inode_table_find(struct inode_table *t, const struct inode_key *key)
     return nodeid;
 }
 
-void inode_table_rekey(struct inode_table *t, struct inode *inode, const struct inode_key *key)
+void inode_table_move(struct inode_table *t, struct inode *inode, const struct inode_key *key, int *fd,
+                      enum inode_keep keep)
 {
     pthread_mutex_lock(&t->lock);
     unchain(t, index_of(t, inode));
     inode->key = *key;
     chain(t, index_of(t, inode));
+    if (inode->fd >= 0)
+        dup3(*fd, inode->fd, O_CLOEXEC);
+    else if (keep != INODE_KEEP_NO_FD)
+        adopt_fd(t, inode, fd);
+    if (keep == INODE_KEEP_PINNED) {
+        atomic_fetch_or(&inode->flags, INODE_FLAG_NO_HANDLE);
+        pin_fd(t, inode);
+    }
     pthread_mutex_unlock(&t->lock);
 }
 

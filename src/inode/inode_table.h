@@ -50,8 +50,12 @@ void inode_table_forget(struct inode_table *table, uint64_t nodeid, uint64_t n_l
 /* The nodeid of the inode with this key, 0 if the kernel knows none. */
 uint64_t inode_table_find(struct inode_table *table, const struct inode_key *key);
 
-/* Gives the inode another key (a layered view's copy-up moves an inode from one layer to another). */
-void inode_table_rekey(struct inode_table *table, struct inode *inode, const struct inode_key *key);
+/*
+ * Gives the inode another key and another descriptor at once (copy-up). Users of the old descriptor go on with the new
+ * one, which takes its number; *fd is taken over otherwise. keep as for inode_table_intern().
+ */
+void inode_table_move(struct inode_table *table, struct inode *inode, const struct inode_key *key, int *fd,
+                      enum inode_keep keep);
 
 /*
  * A descriptor of the inode (O_PATH, or more), to be given back with inode_table_put_fd(). -errno when it can't be

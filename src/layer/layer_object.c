@@ -36,6 +36,36 @@ static void add_member(struct layer_object *object, unsigned layer, int fd)
     object->members[object->n_members++] = (struct layer_member){.fd = fd, .layer = layer};
 }
 
+static int read_attributes(struct layer_object *object)
+{
+    int r = inode_fd_statx(object->members[0].fd, &object->stx);
+    if (r == 0)
+        statx_to_stat(&object->stx, &object->st);
+    return r;
+}
+
+int layer_object_copy(const struct layer_object *object, struct layer_object *ret_copy)
+{
+    g_auto(layer_object) copy = {.stx = object->stx, .st = object->st, .is_metacopy = object->is_metacopy};
+    for (unsigned i = 0; i < object->n_members; i++) {
+        int fd = fcntl(object->members[i].fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+            return -errno;
+        add_member(&copy, object->members[i].layer, fd);
+    }
+    *ret_copy = copy;
+    copy = (struct layer_object){0};
+    return 0;
+}
+
+int layer_object_push(struct layer_object *object, unsigned layer, int fd)
+{
+    add_member(object, layer, fd);
+    memmove(object->members + 1, object->members, (object->n_members - 1) * sizeof(*object->members));
+    object->members[0] = (struct layer_member){.fd = fd, .layer = layer};
+    return read_attributes(object);
+}
+
 int layer_object_root(const struct layer_set *set, struct layer_object *ret_object)
 {
     g_auto(layer_object) object = {0};
@@ -44,9 +74,10 @@ int layer_object_root(const struct layer_set *set, struct layer_object *ret_obje
         if (fd < 0)
             return -errno;
         add_member(&object, i, fd);
-        if (i == 0 && fstatat(fd, "", &object.st, AT_EMPTY_PATH) < 0)
-            return -errno;
     }
+    int r = read_attributes(&object);
+    if (r < 0)
+        return r;
     *ret_object = object;
     object = (struct layer_object){0};
     return 0;
@@ -158,8 +189,10 @@ static int run_search(struct search *search, struct layer_object *ret_object, bo
         if (ret_whiteout && layer == 0)
             *ret_whiteout = merge.is_whited_out;
         if (step & LAYER_STEP_TAKE) {
-            if (object.n_members == 0)
+            if (object.n_members == 0) {
                 object.st = probe.st;
+                object.stx = probe.stx;
+            }
             object.is_metacopy |= probe.answer.metacopy && object.n_members == 0;
             add_member(&object, layer, fd_steal(&probe.fd));
         }
@@ -260,9 +293,13 @@ int layer_object_from_member(const struct layer_set *set, unsigned layer, int fd
     if (fstatat(owned, "", &st, AT_EMPTY_PATH) < 0)
         return -errno;
     if (!S_ISDIR(st.st_mode)) {
-        struct layer_object object = {.st = st};
+        g_auto(layer_object) object = {0};
         add_member(&object, layer, fd_steal(&owned));
+        int r = read_attributes(&object);
+        if (r < 0)
+            return r;
         *ret_object = object;
+        object = (struct layer_object){0};
         return 0;
     }
     struct search search = {.set = set, .from_root = true, .next_layer = layer};

@@ -18,7 +18,8 @@ struct layer_member {
 struct layer_object {
     struct layer_member *members; /* the top first; of a directory all that merge, of a file the one, or a metacopy's */
     unsigned n_members;
-    struct stat st;   /* of members[0] */
+    struct statx stx; /* of members[0], with the birth time */
+    struct stat st;   /* the same */
     bool is_metacopy; /* members[0] has the metadata, the last member the data */
 };
 
@@ -27,6 +28,12 @@ void layer_object_clear(struct layer_object *object);
 
 typedef struct layer_object layer_object;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(layer_object, layer_object_clear)
+
+/* Another object of the same members, with descriptors of its own. -EMFILE and the like. */
+int layer_object_copy(const struct layer_object *object, struct layer_object *ret_copy);
+
+/* Puts a member on top (copy-up): fd, of the given layer, is taken over, and what it is now is asked of it. */
+int layer_object_push(struct layer_object *object, unsigned layer, int fd);
 
 /* The root of the tree: all layers. */
 int layer_object_root(const struct layer_set *set, struct layer_object *ret_object);

@@ -129,8 +129,10 @@ int layer_probe_name(const struct layer_set *set, int dir_fd, const char *name, 
     if (probe.fd < 0 && errno != ENOENT)
         return -errno;
     if (probe.fd >= 0) {
-        if (fstatat(probe.fd, "", &probe.st, AT_EMPTY_PATH) < 0)
-            return -errno;
+        int r = inode_fd_statx(probe.fd, &probe.stx);
+        if (r < 0)
+            return r;
+        statx_to_stat(&probe.stx, &probe.st);
         judge(set, dir_fd, below, &probe);
     }
     if (below && probe.answer.found != LAYER_FOUND_WHITEOUT && whiteout_make_name(name, mark) == 0)

@@ -8,8 +8,9 @@
 
 /* What one directory of one layer says about one name. */
 struct layer_probe {
-    int fd; /* O_PATH of the entry, or -1 */
-    struct stat st;
+    int fd;           /* O_PATH of the entry, or -1 */
+    struct statx stx; /* of fd, with the birth time */
+    struct stat st;   /* the same */
     struct layer_answer answer;
     char *redirect; /* of a directory or a metacopy, or NULL */
 };

@@ -4,15 +4,20 @@
 #include "base/fd.h"
 #include "sys/source_tree.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
-static int open_layer(struct layer *layer, const char *path, GError **error)
+/*
+ * Opens a layer: a lower one as a private copy of its mount, so that nothing that is mounted later shows in it. The
+ * upper has to stay in the mount that it shares with its work directory, since no rename crosses mounts.
+ */
+static int open_layer(struct layer *layer, const char *path, bool is_upper, GError **error)
 {
     struct stat st;
     layer->path = g_strdup(path);
-    int fd = source_tree_open(path, &layer->tree_fd);
+    int fd = is_upper ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : source_tree_open(path, &layer->tree_fd);
     if (fd < 0)
-        return gidfs_error_errno(error, fd, "layer %s", path);
+        return gidfs_error_errno(error, is_upper ? errno : fd, "%s %s", is_upper ? "upperdir" : "layer", path);
     layer->root_fd = fd;
     if (fstat(fd, &st) < 0)
         return gidfs_error_errno(error, errno, "layer %s", path);
@@ -51,7 +56,7 @@ int layer_set_open(const struct layer_set_options *options, struct layer_set **r
         const char *path = !set->has_upper ? options->lower_dirs[i]
                            : i == 0        ? options->upper_dir
                                            : options->lower_dirs[i - 1];
-        int r = open_layer(&set->layers[i], path, error);
+        int r = open_layer(&set->layers[i], path, set->has_upper && i == 0, error);
         if (r < 0)
             return r;
     }

@@ -50,11 +50,11 @@ int checks_resolve(const char *source, const char *mountpoint, char **ret_source
     g_autofree char *real_source = NULL, *real_mountpoint = NULL;
     g_autoptr(GPtrArray) views = NULL;
     int r = list_views(&views, error);
-    if (r == 0)
+    if (r == 0 && source)
         r = resolve_directory("source", source, &real_source, error);
     if (r == 0)
         r = resolve_directory("mount point", mountpoint, &real_mountpoint, error);
-    if (r == 0)
+    if (r == 0 && source)
         r = path_check_view(real_source, real_mountpoint, (const char *const *)views->pdata, error);
     if (r < 0)
         return r;

@@ -52,7 +52,7 @@ static void worker_main(const struct keeper *k)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* of a terminal's Ctrl-C: the keeper unmounts */
     prctl(PR_SET_NAME, "gidfs-worker");
-    int r = worker_run(k->config->options, k->config->memory, k->ready_fd, &error);
+    int r = worker_run(k->config->options, k->config->layers, k->config->memory, k->ready_fd, &error);
     if (r < 0)
         report(k, error);
     _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/view_options.h"
+#include "view/layers/layers_view.h"
 #include "viewd/memory.h"
 
 /*
@@ -10,6 +11,7 @@
  */
 struct keeper_config {
     const struct view_options *options;
+    struct layers *layers; /* of a layered view, or NULL */
     struct memory *memory;
     const char *mountpoint;
     int ready_fd; /* gets one byte, 0, when the view is usable, or a message why not; -1: nobody waits */

@@ -23,12 +23,27 @@
 struct setup {
     const struct viewd_request *request;
     char *source, *mountpoint; /* resolved */
+    struct layers *layers;     /* of a layered view */
     struct memory memory;
 };
+
+static int open_layers(struct setup *s, GError **error)
+{
+    struct memory_header *header = s->memory.header;
+    int r = layers_open(s->request->options, &s->layers, error);
+    if (r < 0)
+        return r;
+    header->root_fd = layers_top_fd(s->layers);
+    header->tree_fd = -1;
+    r = source_state_init(s->memory.source, header->root_fd);
+    return r < 0 ? gidfs_error_errno(error, r, "read the layers") : 0;
+}
 
 static int open_source(struct setup *s, GError **error)
 {
     struct memory_header *header = s->memory.header;
+    if (s->request->options->n_lower_dirs > 0)
+        return open_layers(s, error);
     int r = source_tree_open(s->source, &header->tree_fd);
     if (r < 0)
         return gidfs_error_errno(error, r, "open the source %s", s->source);
@@ -45,7 +60,9 @@ static int mount_view(struct setup *s, GError **error)
         return fd;
     s->memory.header->dev_fd = fd;
     struct fuse_dev_mount mount = {
-        .source = options->fsname ? options->fsname : s->source,
+        .source = options->fsname ? options->fsname
+                  : s->source     ? s->source
+                                  : "gidfs",
         .mountpoint = s->mountpoint,
         .flags = options->flags,
     };
@@ -56,7 +73,8 @@ static int prepare(struct setup *s, GError **error)
 {
     const struct viewd_request *request = s->request;
     uint32_t n_inodes = request->options->max_inodes ? request->options->max_inodes : N_INODES_DEFAULT;
-    int r = checks_resolve(request->source, request->mountpoint, &s->source, &s->mountpoint, error);
+    bool layered = request->options->n_lower_dirs > 0; /* a source is then no more than a name */
+    int r = checks_resolve(layered ? NULL : request->source, request->mountpoint, &s->source, &s->mountpoint, error);
     if (r == 0) {
         r = inode_fd_init();
         if (r < 0)
@@ -86,6 +104,7 @@ static void become_daemon(void)
 static int keep(const struct setup *s, int ready_fd)
 {
     struct keeper_config config = {.options = s->request->options,
+                                   .layers = s->layers,
                                    .memory = (struct memory *)&s->memory,
                                    .mountpoint = s->mountpoint,
                                    .ready_fd = ready_fd};

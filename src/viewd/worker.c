@@ -44,7 +44,7 @@ static void note_fd(struct inode *inode, void *data)
 }
 
 /* The descriptors that something accounts for. */
-static GArray *known_fds(const struct memory *memory, struct inode_table *inodes)
+static GArray *known_fds(const struct memory *memory, const struct layers *layers, struct inode_table *inodes)
 {
     GArray *fds = g_array_new(FALSE, FALSE, sizeof(int));
     const struct memory_header *header = memory->header;
@@ -54,14 +54,16 @@ static GArray *known_fds(const struct memory *memory, struct inode_table *inodes
     for (uint32_t i = 0; i < atomic_load(&memory->source->n_mounts); i++)
         g_array_append_val(fds, memory->source->mounts[i].fd);
     inode_table_foreach(inodes, note_fd, fds);
+    if (layers)
+        layers_note_fds(layers, fds);
     g_array_sort(fds, compare_fds);
     return fds;
 }
 
 /* Closes what a dead worker had opened and not noted. Before threads start. */
-static void close_unknown_fds(const struct memory *memory, struct inode_table *inodes)
+static void close_unknown_fds(const struct memory *memory, const struct layers *layers, struct inode_table *inodes)
 {
-    g_autoptr(GArray) known = known_fds(memory, inodes);
+    g_autoptr(GArray) known = known_fds(memory, layers, inodes);
     DIR *dir = opendir("/proc/self/fd");
     if (!dir)
         return;
@@ -76,7 +78,7 @@ static void close_unknown_fds(const struct memory *memory, struct inode_table *i
     closedir(dir);
 }
 
-static int open_key(void *data, const struct inode *inode)
+static int open_gid_key(void *data, const struct inode *inode)
 {
     struct view *view = data;
     return source_open_key(view->source, &inode->key);
@@ -139,7 +141,7 @@ static void describe(struct view *view, struct memory *memory, const struct fuse
                   .cache = options->cache != VIEW_CACHE_NONE,
                   .posix_acl = !options->no_acl},
         .ops = ops,
-        .raw = gid_view_raw,
+        .raw = view->hook_data ? layers_view_raw : gid_view_raw,
         .forget = view_forget_one,
         .thread_start = thread_start,
         .userdata = view,
@@ -151,7 +153,10 @@ static int serve(struct view *view, struct memory *memory, int ready_fd, GError 
 {
     struct fuse_lowlevel_ops ops = {0};
     struct transport_config config;
-    gid_view_ops(view->options, &ops);
+    if (view->hook_data)
+        layers_view_ops(view->options, &ops);
+    else
+        gid_view_ops(view->options, &ops);
     describe(view, memory, &ops, &config);
     int r = transport_new(&config, &view->transport);
     if (r == -ENODEV)
@@ -171,10 +176,24 @@ static int serve(struct view *view, struct memory *memory, int ready_fd, GError 
     return r;
 }
 
-int worker_run(const struct view_options *options, struct memory *memory, int ready_fd, GError **error)
+/* What the two views do differently once the common part stands. */
+static int prepare_view(struct view *view, struct layers *layers, int root_fd)
+{
+    int r = view_init(view);
+    if (r < 0)
+        return r;
+    if (!layers)
+        return gid_view_root(view, root_fd);
+    r = layers_start(layers, view);
+    return r < 0 ? r : layers_view_root(view);
+}
+
+int worker_run(const struct view_options *options, struct layers *layers, struct memory *memory, int ready_fd,
+               GError **error)
 {
     struct view view = {.options = options, .source = memory->source, .dev_fd = memory->header->dev_fd};
-    struct inode_table_config config = {.state = memory->inodes, .open_key = open_key, .data = &view};
+    struct inode_table_config config = {
+        .state = memory->inodes, .open_key = layers ? layers_view_open_key : open_gid_key, .data = &view};
     bool first = atomic_fetch_add(&memory->header->n_workers, 1) == 0;
     share_out_fds(&config);
     become_server();
@@ -183,10 +202,8 @@ int worker_run(const struct view_options *options, struct memory *memory, int re
     if (r < 0)
         return gidfs_error_errno(error, r, "make the inode table");
     if (!first)
-        close_unknown_fds(memory, view.inodes);
-    r = view_init(&view);
-    if (r == 0)
-        r = gid_view_root(&view, memory->header->root_fd);
+        close_unknown_fds(memory, layers, view.inodes);
+    r = prepare_view(&view, layers, memory->header->root_fd);
     if (r < 0)
         gidfs_error_errno(error, r, "prepare the view");
     else

@@ -2,11 +2,14 @@
 #pragma once
 
 #include "core/view_options.h"
+#include "view/layers/layers_view.h"
 #include "viewd/memory.h"
 
 /*
  * The worker of a view: serves FUSE until the view is unmounted. Runs in a process of its own, which shares the
- * keeper's descriptors. ready_fd gets one byte, 0, when the view is usable (-1: nobody waits). Returns 0, or a negative
- * errno with a message, after which a successor may try.
+ * keeper's descriptors. layers is what the keeper opened for a layered view, NULL for a gid view. ready_fd gets one
+ * byte, 0, when the view is usable (-1: nobody waits). Returns 0, or a negative errno with a message, after which a
+ * successor may try.
  */
-int worker_run(const struct view_options *options, struct memory *memory, int ready_fd, GError **error);
+int worker_run(const struct view_options *options, struct layers *layers, struct memory *memory, int ready_fd,
+               GError **error);

@@ -18,6 +18,9 @@
 #define N_WAYS     4
 #define KEPT_FLAGS (O_ACCMODE | O_DIRECT)
 
+/* Of a slot that was dropped while it was in use: nobody finds it any more. */
+#define NODEID_DROPPED UINT64_MAX
+
 struct slot {
     uint64_t nodeid; /* 0: empty */
     int flags;
@@ -138,8 +141,12 @@ void data_files_drop(struct data_files *files, const struct inode *inode)
     pthread_mutex_lock(&files->lock);
     struct slot *set = set_of(files, inode->nodeid);
     for (unsigned i = 0; i < N_WAYS; i++) {
-        if (set[i].nodeid == inode->nodeid && set[i].n_users == 0)
+        if (set[i].nodeid != inode->nodeid)
+            continue;
+        if (set[i].n_users == 0)
             clear(&set[i]);
+        else
+            set[i].nodeid = NODEID_DROPPED;
     }
     pthread_mutex_unlock(&files->lock);
 }

@@ -24,5 +24,5 @@ struct data_file {
 int data_files_get(struct data_files *files, struct inode *inode, int flags, struct data_file *ret_file);
 void data_files_put(struct data_files *files, struct data_file *file);
 
-/* Closes what is kept of an inode, at its last release. */
+/* Forgets what is kept of an inode: at its last release, and when its data is another file's from now on. */
 void data_files_drop(struct data_files *files, const struct inode *inode);

@@ -25,6 +25,8 @@ struct view;
 struct view_hooks {
     /* Makes an inode writable before it is changed (copy-up). NULL: every inode is. 0 or a negative errno. */
     int (*prepare_write)(struct view *view, struct inode *inode);
+    /* The same before a file is opened with these flags, for reading too. NULL: nothing is to be done. */
+    int (*prepare_open)(struct view *view, struct inode *inode, int flags);
     /* Last word on what statx says of an inode (numbers of a layered view). NULL: none. */
     void (*adjust_statx)(struct view *view, struct inode *inode, struct statx *stx);
     /* Whether an extended attribute is the view's own business (marks of layers). NULL: none is. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inode/inode_table.h"
 
+#include "base/fd.h"
 #include "gidfs_test.h"
 
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define N_RECORDS 256
@@ -222,14 +224,21 @@ static void test_running_out_of_descriptors_evicts_and_tries_again(void **state)
     assert_int_equal(inode_table_get_fd(f->table, b), -ESTALE);
 }
 
-static void test_rekey_moves_an_inode(void **state)
+static void test_move_changes_key_and_descriptor(void **state)
 {
     struct fixture *f = *state;
     struct inode *a = intern(f, 0);
     struct inode_key old_key = key_of(0), new_key = key_of(99);
-    inode_table_rekey(f->table, a, &new_key);
+    struct stat before, after;
+    int in_use = inode_table_get_fd(f->table, a);
+    auto_fd int moved_to = open("/dev/zero", O_PATH | O_CLOEXEC);
+    assert_return_code(fstat(moved_to, &before), errno);
+    inode_table_move(f->table, a, &new_key, &moved_to, INODE_KEEP_CACHED);
     assert_int_equal(inode_table_find(f->table, &old_key), 0);
     assert_int_equal(inode_table_find(f->table, &new_key), a->nodeid);
+    assert_return_code(fstat(in_use, &after), errno);
+    assert_true(before.st_dev == after.st_dev && before.st_ino == after.st_ino);
+    inode_table_put_fd(f->table, a);
 }
 
 static void test_a_successor_finds_what_was_there(void **state)
@@ -293,7 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_descriptor_in_use_is_not_closed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pinned_descriptors_stay_up_to_their_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_running_out_of_descriptors_evicts_and_tries_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rekey_moves_an_inode, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_move_changes_key_and_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_successor_finds_what_was_there, setup, teardown),
         cmocka_unit_test_setup_teardown(test_against_a_naive_table, setup, teardown),
     };

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "view/layers/layers.h"
+#include "view/layers/layers_view.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Above the bits that file systems use for their own numbers, and below the sign. */
+#define FS_SHIFT 52
+#define FS_BITS  10
+
+int layers_key_of_fd(struct view *view, unsigned layer, int fd, const struct statx *stx, struct inode_key *ret_key,
+                     enum inode_keep *ret_keep)
+{
+    uint16_t number = (uint16_t)layer;
+    int r = source_key_of_fd(view->source, fd, stx, ret_key, ret_keep);
+    if (r < 0)
+        return r;
+    if (ret_key->n_bytes + sizeof(number) > INODE_KEY_MAX_BYTES)
+        return -EOVERFLOW;
+    memcpy(ret_key->bytes + ret_key->n_bytes, &number, sizeof(number));
+    ret_key->n_bytes += sizeof(number);
+    return 0;
+}
+
+unsigned layers_layer_of(const struct inode *inode)
+{
+    uint16_t number;
+    memcpy(&number, inode->key.bytes + inode->key.n_bytes - sizeof(number), sizeof(number));
+    return number;
+}
+
+int layers_view_open_key(void *data, const struct inode *inode)
+{
+    const struct view *view = data;
+    struct inode_key key = inode->key;
+    if (key.n_bytes <= sizeof(uint16_t))
+        return -ESTALE;
+    key.n_bytes -= sizeof(uint16_t);
+    return source_open_key(view->source, &key);
+}
+
+uint64_t layers_ino(const struct layers *layers, unsigned layer, uint64_t ino)
+{
+    uint32_t fs = layers->set->layers[layer].fs;
+    if (fs == 0)
+        return ino;
+    if (ino >> FS_SHIFT) /* no room: mix the halves, as good as any number */
+        ino = (ino ^ (ino * 0x9e3779b97f4a7c15U >> 12)) & ((1ULL << FS_SHIFT) - 1);
+    return ino | (uint64_t)(fs & ((1U << FS_BITS) - 1)) << FS_SHIFT;
+}

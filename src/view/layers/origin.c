@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Origins, in the kernel's form (struct ovl_fh in fs/overlayfs/overlayfs.h): version 0, magic 0xfb, length, flags, type
+ * of the file handle, UUID of the file system, the handle.
+ *
+ * They keep inode numbers the same over copy-up (behaviour D6). Where the UUID of a file system can't be had, or
+ * handles can't be opened, there is no origin and a copied-up object shows its own number: as with the kernel's.
+ */
+#include "base/fd.h"
+#include "sys/fs_uuid.h"
+#include "sys/handle.h"
+#include "sys/inode_fd.h"
+#include "view/layers/layers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define ORIGIN_MAGIC    0xfb
+#define FLAG_BIG_ENDIAN 0x01
+#define FLAG_ANY_ENDIAN 0x02
+#define FLAG_UPPER      0x04
+#define FLAG_CPU        (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? FLAG_BIG_ENDIAN : 0)
+
+struct origin {
+    uint8_t version;
+    uint8_t magic;
+    uint8_t n_bytes; /* of all */
+    uint8_t flags;
+    uint8_t type;
+    uint8_t uuid[FS_UUID_BYTES];
+    uint8_t handle[HANDLE_MAX_BYTES];
+} __attribute__((packed));
+
+#define HEAD_BYTES offsetof(struct origin, handle)
+
+void origin_write(const struct layers *layers, int fd, unsigned lower_layer, int lower_fd)
+{
+    const struct layer_uuid *uuid = &layers->uuids[lower_layer];
+    struct origin origin = {.magic = ORIGIN_MAGIC, .flags = FLAG_CPU};
+    struct handle handle;
+    if (!uuid->is_known || handle_of_fd(lower_fd, &handle) < 0 || handle.type > UINT8_MAX)
+        return;
+    memcpy(origin.uuid, uuid->bytes, sizeof(origin.uuid));
+    origin.type = (uint8_t)handle.type;
+    origin.n_bytes = (uint8_t)(HEAD_BYTES + handle.n_bytes);
+    memcpy(origin.handle, handle.bytes, handle.n_bytes);
+    inode_fd_setxattr(fd, overlay_xattr_name(layers->set->form, OVERLAY_XATTR_ORIGIN), &origin, origin.n_bytes, 0);
+}
+
+static int read_origin(const struct layers *layers, int fd, struct origin *ret_origin, struct handle *ret_handle)
+{
+    const char *name = overlay_xattr_name(layers->set->form, OVERLAY_XATTR_ORIGIN);
+    ssize_t n = inode_fd_getxattr(fd, name, ret_origin, sizeof(*ret_origin));
+    if (n < 0)
+        return (int)n;
+    bool is_ours = (ret_origin->flags & FLAG_ANY_ENDIAN) || (ret_origin->flags & FLAG_BIG_ENDIAN) == FLAG_CPU;
+    if (n <= (ssize_t)HEAD_BYTES || ret_origin->version != 0 || ret_origin->magic != ORIGIN_MAGIC ||
+        ret_origin->n_bytes != n || !is_ours || (ret_origin->flags & FLAG_UPPER))
+        return -ENODATA;
+    ret_handle->type = ret_origin->type;
+    ret_handle->n_bytes = (uint32_t)n - (uint32_t)HEAD_BYTES;
+    memcpy(ret_handle->bytes, ret_origin->handle, ret_handle->n_bytes);
+    return 0;
+}
+
+int origin_read_ino(const struct layers *layers, int fd, uint64_t *ret_ino)
+{
+    struct origin origin;
+    struct handle handle;
+    int r = read_origin(layers, fd, &origin, &handle);
+    if (r < 0)
+        return r;
+    for (unsigned i = layers->set->has_upper ? 1 : 0; i < layers->set->n_layers; i++) {
+        const struct layer *layer = &layers->set->layers[i];
+        const struct layer_uuid *uuid = &layers->uuids[i];
+        if (i > 1 && layer->fs == layers->set->layers[i - 1].fs)
+            continue; /* the same file system: asked already */
+        if (!uuid->is_known || memcmp(uuid->bytes, origin.uuid, sizeof(origin.uuid)) != 0)
+            continue;
+        struct statx stx;
+        auto_fd int lower = handle_open(layer->root_fd, &handle, O_PATH);
+        if (lower < 0 || inode_fd_statx(lower, &stx) < 0)
+            continue;
+        *ret_ino = layers_ino(layers, i, stx.stx_ino);
+        return 0;
+    }
+    return -ENODATA;
+}
