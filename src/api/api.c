@@ -10,6 +10,7 @@ static const struct api_route *const route_groups[] = {
     api_volume_routes,
     api_attachment_routes,
     api_container_routes,
+    api_recovery_routes,
     api_listing_routes,
     api_service_routes,
 };

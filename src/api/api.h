@@ -46,5 +46,6 @@ struct api_route {
 extern const struct api_route api_volume_routes[];
 extern const struct api_route api_attachment_routes[];
 extern const struct api_route api_container_routes[];
+extern const struct api_route api_recovery_routes[];
 extern const struct api_route api_listing_routes[];
 extern const struct api_route api_service_routes[];

@@ -318,24 +318,24 @@ static int record_target(struct registry *registry, struct attachment *attachmen
     return r;
 }
 
-/* Mounts one of the prepared rows; with the lock held before and after, not in between. */
-static int come(struct plan *plan, struct moving *moving, GError **error)
+int container_mount(struct registry *registry, const struct table_container *row, int64_t attachment_id, GError **error)
 {
-    struct registry *registry = plan->change->registry;
-    g_autofree char *target = NULL;
+    const struct attachment *prepared = container_attachment(registry, row->id, attachment_id);
+    g_autofree char *inside = prepared ? g_strdup(prepared->row->inside) : NULL, *target = NULL;
     auto_fd int target_fd = -1;
     int r = 0;
 
-    if (moving->row->state != ROW_PREPARED)
+    if (prepared && prepared->row->state != ROW_PREPARED)
         return 0;
-    if (!moving->row->namespace) {
+    if (prepared && !prepared->row->namespace) {
+        g_autofree char *rootfs = g_strdup(row->rootfs);
         g_mutex_unlock(&registry->lock);
-        r = open_target(plan->change->row->rootfs, moving->row->inside, &target_fd, &target, error);
+        r = open_target(rootfs, inside, &target_fd, &target, error);
         g_mutex_lock(&registry->lock);
     }
-    struct attachment *attachment = container_idle_attachment(registry, plan->id, moving->row->id);
+    struct attachment *attachment = container_idle_attachment(registry, row->id, attachment_id);
     if (r == 0 && !attachment)
-        r = refuse(error, REFUSAL_NOT_FOUND, "volume \"%s\": it was removed meanwhile", moving->volume);
+        r = refuse(error, REFUSAL_NOT_FOUND, "container \"%s\": a volume of it was removed meanwhile", row->id);
     if (r == 0 && target)
         r = record_target(registry, attachment, target, error);
     if (r == 0)
@@ -348,7 +348,8 @@ static int come_all(struct plan *plan, GPtrArray *list, GError **error)
 {
     int r = 0;
     for (guint i = 0; i < list->len && r == 0; i++)
-        r = come(plan, list->pdata[i], error);
+        r = container_mount(plan->change->registry, plan->change->row, ((const struct moving *)list->pdata[i])->row->id,
+                            error);
     return r;
 }
 
@@ -398,7 +399,7 @@ static void take_back_leaving(struct plan *plan)
             if (r == 0)
                 attachment->row->state = moving->row->state;
         } else if (moving->is_done && insert_again(plan, moving)) {
-            r = come(plan, moving, &error);
+            r = container_mount(registry, plan->change->row, moving->row->id, &error);
         }
         if (r < 0)
             log_error("container \"%s\": %s", plan->id, error->message);

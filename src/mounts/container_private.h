@@ -12,6 +12,7 @@
 struct container {
     struct table_container *row;
     bool busy;
+    bool rootfs_gone; /* when it was last looked for */
 };
 
 /* container_registry.c, all with the lock held. */
@@ -64,6 +65,13 @@ struct container_change {
     bool force;
 };
 int container_change(struct container_change *change, GError **error);
+
+/*
+ * Mounts one of a container's prepared rows in the place that the container's row says; any other row is left as it is.
+ * With the lock held before and after, not in between.
+ */
+int container_mount(struct registry *registry, const struct table_container *row, int64_t attachment_id,
+                    GError **error);
 
 /* container_cleanup.c: takes down a busy container whole, with the lock held before and after. */
 int container_take_down(struct registry *registry, struct container *container, struct container_cleaned *ret_cleaned,

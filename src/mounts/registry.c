@@ -7,11 +7,11 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/program_path.h"
 #include "mounts/container_private.h"
 #include "mounts/registry_private.h"
 #include "sys/boot.h"
 #include "sys/mount_run_dir.h"
-#include "base/program_path.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -318,7 +318,8 @@ static int make_run_directories(struct registry *registry, const char *run_dir, 
     int r = mount_run_dir_prepare(run_dir, &registry->run_dir, error);
     if (r < 0)
         return r;
-    g_autofree char *views = g_build_filename(registry->run_dir, "views", NULL);
+    registry->view_dir = g_build_filename(registry->run_dir, "views", NULL);
+    const char *views = registry->view_dir;
     g_autofree char *control = g_build_filename(registry->run_dir, "control", NULL);
     if ((g_mkdir(views, 0755) < 0 && errno != EEXIST) || (g_mkdir(control, 0700) < 0 && errno != EEXIST))
         return gidfs_error_errno(error, errno, "make %s and %s", views, control);
@@ -373,8 +374,12 @@ void registry_close(struct registry *registry)
 {
     if (!registry)
         return;
-    if (registry->starters)
-        g_thread_pool_free(registry->starters, TRUE, TRUE);
+    if (registry->starter)
+        g_thread_join(registry->starter);
+    g_mutex_lock(&registry->lock);
+    while (registry->n_probes)
+        g_cond_wait(&registry->changed, &registry->lock);
+    g_mutex_unlock(&registry->lock);
     g_hash_table_unref(registry->attachments);
     g_hash_table_unref(registry->by_container);
     g_hash_table_unref(registry->containers);
@@ -388,6 +393,7 @@ void registry_close(struct registry *registry)
     fd_close(registry->lock_fd);
     g_free(registry->state_dir);
     g_free(registry->run_dir);
+    g_free(registry->view_dir);
     g_free(registry->boot_id);
     g_free(registry->view_program);
     g_mutex_clear(&registry->lock);

@@ -42,6 +42,7 @@ struct volume {
     char *problem;               /* why the view is not up, or NULL */
     pid_t keeper_pid;            /* 0: unknown */
     bool dead;                   /* mounted, and nobody serves it */
+    bool source_gone;            /* when it was last looked for */
 };
 
 struct registry {
@@ -55,14 +56,16 @@ struct registry {
     GHashTable *containers;       /* id → struct container (mounts/container_private.h), which it owns */
     GHashTable *by_container;     /* id of a container, with a row or not → GPtrArray of struct attachment */
     struct source_watch *sources; /* keys are names of volumes */
-    GThreadPool *starters;        /* of registry_start, or NULL */
-    unsigned int n_to_start;
+    GThread *starter;             /* of registry_start, or NULL */
+    bool is_started;              /* it has ended */
     struct mount_monitor *monitor;
     struct mount_table *kernel; /* the mount table as of the monitor's last word */
     char *state_dir;
-    char *run_dir; /* without links */
+    char *run_dir;  /* without links */
+    char *view_dir; /* RUN/views */
     char *boot_id;
     char *view_program;
+    unsigned int n_probes;          /* of recovery, under way */
     unsigned int n_container_verbs; /* under way */
     bool is_recovering;             /* no verb for a container begins */
     int lock_fd;                    /* of STATE/lock: one service for each table */
