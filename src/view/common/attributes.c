@@ -135,7 +135,8 @@ static int set_times(int fd, const struct stat *wanted, int to_set)
 static int set_attributes(struct view *view, int fd, const struct stat *wanted, int to_set)
 {
     int r = 0;
-    if (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+    /* Nothing to set is a chown that names neither: on disk it clears set-id bits all the same. */
+    if (to_set == 0 || to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
         r = set_owner(view, fd, wanted, to_set);
     if (r == 0 && to_set & FUSE_SET_ATTR_MODE)
         r = set_mode(view, fd, wanted->st_mode);
