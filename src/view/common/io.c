@@ -28,23 +28,32 @@ static int get_writable(struct view *view, fuse_ino_t ino, uint64_t fh, struct d
     return get_file(view, ino, O_RDWR | ((int)fh & O_DIRECT), ret_file);
 }
 
-/* Buffers of a thread's reads; freed with the thread. */
-static __thread char *read_buffer;
-static __thread size_t read_buffer_bytes;
+/* A thread's buffer, aligned for O_DIRECT; kept for as long as the thread lives. */
+static __thread char *io_buffer;
+static __thread size_t io_buffer_bytes;
 
-static char *reserve_read_buffer(size_t n_bytes)
+static char *reserve_io_buffer(size_t n_bytes)
 {
-    if (n_bytes > read_buffer_bytes) {
-        free(read_buffer);
-        read_buffer = NULL;
-        read_buffer_bytes = 0;
+    if (n_bytes > io_buffer_bytes) {
+        free(io_buffer);
+        io_buffer = NULL;
+        io_buffer_bytes = 0;
         void *memory;
         if (posix_memalign(&memory, 4096, n_bytes) != 0)
             return NULL;
-        read_buffer = memory;
-        read_buffer_bytes = n_bytes;
+        io_buffer = memory;
+        io_buffer_bytes = n_bytes;
     }
-    return read_buffer;
+    return io_buffer;
+}
+
+/* What a file opened with O_DIRECT can write from: the bytes of a request begin wherever its header ends. */
+static const char *align_for_direct(const char *bytes, size_t n_bytes, uint64_t fh)
+{
+    if (!(fh & O_DIRECT))
+        return bytes;
+    char *buffer = reserve_io_buffer(n_bytes);
+    return buffer ? memcpy(buffer, bytes, n_bytes) : NULL;
 }
 
 static ssize_t read_fully(int fd, char *buffer, size_t n_bytes, off_t offset)
@@ -67,7 +76,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 {
     struct view *view = view_of_request(req);
     struct data_file file;
-    char *buffer = reserve_read_buffer(MIN(size, FUSE_MAX_WRITE_BYTES));
+    char *buffer = reserve_io_buffer(MIN(size, FUSE_MAX_WRITE_BYTES));
     int r = buffer ? get_file(view, ino, O_RDONLY | ((int)fi->fh & O_DIRECT), &file) : -ENOMEM;
     if (r < 0) {
         view_reply_error(req, r);
@@ -86,7 +95,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
 {
     struct view *view = view_of_request(req);
     struct data_file file;
-    int r = get_writable(view, ino, fi->fh, &file);
+    bytes = align_for_direct(bytes, size, fi->fh);
+    int r = bytes ? get_writable(view, ino, fi->fh, &file) : -ENOMEM;
     if (r < 0) {
         view_reply_error(req, r);
         return;
