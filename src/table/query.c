@@ -39,8 +39,7 @@ static const char *remedy_of(int errnum)
     case EBUSY:
         return "; another program keeps it locked: end that one's transaction and try again";
     case EBADMSG:
-        return "; it is damaged: stop the service and repair it (sqlite3 FILE .recover, see docs/table.md), or put a "
-               "backup in its place";
+        return "; stop the service and repair it as docs/table.md says (sqlite3 FILE .recover)";
     default:
         return "";
     }

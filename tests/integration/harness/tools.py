@@ -100,6 +100,15 @@ def abort_fuse_connections(only=None):
             pass
 
 
+def entries(root):
+    """The path of a directory and of everything in it, never through links."""
+    root = pathlib.Path(root)
+    found = [root]
+    for directory, names, files in os.walk(root):
+        found += [pathlib.Path(directory, name) for name in sorted(names + files)]
+    return found
+
+
 def snapshot(root, times=True, content=True):
     """Everything that can be seen of a tree, by path: what two trees, or one tree before and after, are compared by."""
     root = os.fspath(root)

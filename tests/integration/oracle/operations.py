@@ -39,14 +39,14 @@ def describe(path):
 
 
 def full_status(path):
-    """Every field of lstat, for a path seen through the view and on disk."""
+    """Every field of lstat but atime (the kernel may keep an older one), for a path in the view and on disk."""
     try:
         status = os.lstat(path)
     except OSError as error:
         return errno.errorcode.get(error.errno)
     return {name: getattr(status, name) for name in (
         "st_mode", "st_ino", "st_nlink", "st_uid", "st_gid", "st_rdev", "st_size", "st_blocks", "st_blksize",
-        "st_mtime_ns", "st_ctime_ns", "st_atime_ns")}
+        "st_mtime_ns", "st_ctime_ns")}
 
 
 def slot_numbers():
@@ -125,6 +125,8 @@ def _map_write(root, slot, offset, size, seed):
 
 def _seek(root, slot, offset, whence):
     fd = _fd(slot)
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        return "a directory"  # where its data ends is for its file system to say
     where = os.lseek(fd, 0, os.SEEK_CUR)
     try:
         return os.lseek(fd, offset, whence)
@@ -156,7 +158,7 @@ def _tmpfile(root, slot, path, flags, mode):
 
 
 def _link_slot(root, slot, path):
-    os.link(f"/proc/self/fd/{_fd(slot)}", _at(root, path), follow_symlinks=True)
+    syscalls.link_descriptor(_fd(slot), _at(root, path))
 
 
 def _set_times(root, path, atime_ns, mtime_ns, follow):

@@ -170,15 +170,18 @@ class Script:
     def _size(self):
         return self.draw.choice((0, 1, 100, 4096, self.draw.randrange(20000), 65536))
 
-    def _special(self):
-        return 0 if self.gid_view else self.draw.choice((0,) * 8 + (0o4000, 0o2000, 0o6000, 0o1000))
+    def _with_special(self, mode):
+        """Setgid comes with the group's x: without it (mandatory locking, once) a write keeps the bit on disk for
+        members of the group and clears it through a view, which can't tell them."""
+        special = 0 if self.gid_view else self.draw.choice((0,) * 8 + (0o4000, 0o2010, 0o6010, 0o1000))
+        return mode | special
 
     def _mode(self):
-        return self._special() | self.draw.choice((0o644, 0o664, 0o600, 0o660, 0o666, 0o755, 0o400, 0o000, 0o640))
+        return self._with_special(self.draw.choice((0o644, 0o664, 0o600, 0o660, 0o666, 0o755, 0o400, 0o000, 0o640)))
 
     def _directory_mode(self):
-        return self._special() | self.draw.choice((0o755, 0o775, 0o777, 0o777, 0o750, 0o770, 0o770, 0o1777, 0o700,
-                                                   0o640))
+        return self._with_special(self.draw.choice((0o755, 0o775, 0o777, 0o777, 0o750, 0o770, 0o770, 0o1777, 0o700,
+                                                    0o640)))
 
     def _holes(self, who):
         draw, slot = self.draw, self._slot()
