@@ -96,11 +96,21 @@ int mount_clone_detached(const char *source, const struct mount_attributes *attr
     return 0;
 }
 
+/* Without asking a file system's server: the type of an inode never changes. */
+static bool is_directory(int fd)
+{
+    struct statx stx;
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) == 0 && S_ISDIR(stx.stx_mode);
+}
+
 int mount_attach(int mount_fd, int target_fd, const char *target, GError **error)
 {
-    if (move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-        return step_failed(error, "move_mount", target);
-    return 0;
+    if (move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
+        return 0;
+    /* the kernel says no more than EINVAL to this */
+    if (errno == EINVAL && is_directory(mount_fd) != is_directory(target_fd))
+        return gidfs_error(error, ENOTDIR, "move_mount %s: a directory goes on a directory, a file on a file", target);
+    return step_failed(error, "move_mount", target);
 }
 
 int mount_bind(const char *source, int target_fd, const char *target, const struct mount_attributes *attributes,

@@ -32,7 +32,10 @@ struct mount_attributes {
 int mount_clone_detached(const char *source, const struct mount_attributes *attributes, int *ret_mount_fd,
                          GError **error);
 
-/* Attaches a detached mount on top of what target_fd (O_PATH) refers to. target names it in messages only. */
+/*
+ * Attaches a detached mount on top of what target_fd (O_PATH) refers to. target names it in messages only. -ENOTDIR if
+ * one is a directory and the other isn't.
+ */
 int mount_attach(int mount_fd, int target_fd, const char *target, GError **error);
 
 /*
