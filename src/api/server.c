@@ -23,8 +23,10 @@
 #include <sys/un.h>
 
 #define CONNECTIONS_MAX     1000
-#define CONNECTIONS_PER_UID 32
+#define CONNECTIONS_PER_UID 32 /* what is more is answered with a refusal, */
+#define CONNECTIONS_EXCESS  64 /* and from here on turned away unread */
 #define REQUESTS_PER_UID    8
+#define NOBODY              ((uid_t)-1) /* who cannot be asked; has no access */
 #define POOL_THREADS        32
 #define IDLE_TIMEOUT_S      60
 #define CONNECTION_MEMORY   (32 * 1024)
@@ -48,12 +50,18 @@ struct api_server {
     GHashTable *shares; /* uid → struct share */
 };
 
+/* Who is at the other end of a connection. */
+struct peer {
+    uid_t uid;
+    bool is_excess; /* it came when its uid had its share already */
+};
+
 /* One request on its way: read, handled, answered. */
 struct exchange {
     struct api_server *server;
     struct MHD_Connection *connection;
     struct api_request *request;
-    uid_t uid;
+    struct peer peer;
     bool is_handled;
     bool is_counted; /* in its uid's share */
 };
@@ -114,16 +122,13 @@ static struct exchange *begin_exchange(struct api_server *server, struct MHD_Con
                                        const char *method)
 {
     struct exchange *exchange = g_new0(struct exchange, 1);
-    int fd = connection_fd(connection);
-    gid_t gid;
-    pid_t pid;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
     exchange->server = server;
     exchange->connection = connection;
     exchange->request = api_request_new(method, url);
-    if (unix_peer_credentials(fd, &exchange->uid, &gid, &pid) < 0)
-        exchange->uid = (uid_t)-1; /* nobody: no access */
-    exchange->request->access = access_of(server, fd, exchange->uid);
+    exchange->peer = *(const struct peer *)info->socket_context;
+    exchange->request->access = access_of(server, connection_fd(connection), exchange->peer.uid);
     MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add_argument, exchange->request);
     return exchange;
 }
@@ -131,7 +136,7 @@ static struct exchange *begin_exchange(struct api_server *server, struct MHD_Con
 static void end_exchange(struct exchange *exchange)
 {
     if (exchange->is_counted)
-        give_share(exchange->server, exchange->uid, G_STRUCT_OFFSET(struct share, n_requests));
+        give_share(exchange->server, exchange->peer.uid, G_STRUCT_OFFSET(struct share, n_requests));
     api_request_free(exchange->request);
     g_free(exchange);
 }
@@ -148,6 +153,8 @@ static enum MHD_Result answer(struct exchange *exchange)
         return MHD_NO;
     }
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
+    if (exchange->peer.is_excess)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     enum MHD_Result result = MHD_queue_response(exchange->connection, request->status, response);
     MHD_destroy_response(response);
     return result;
@@ -176,7 +183,7 @@ static enum MHD_Result dispatch(struct exchange *exchange)
 {
     struct api_server *server = exchange->server;
 
-    if (!take_share(server, exchange->uid, G_STRUCT_OFFSET(struct share, n_requests), REQUESTS_PER_UID))
+    if (!take_share(server, exchange->peer.uid, G_STRUCT_OFFSET(struct share, n_requests), REQUESTS_PER_UID))
         return answer_refusal(exchange, REFUSAL_TOO_MANY, "too many requests in progress; try again");
     exchange->is_counted = true;
     MHD_suspend_connection(exchange->connection);
@@ -196,6 +203,8 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
     if (!exchange) {
         *state = exchange = begin_exchange(data, connection, url, method);
         const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+        if (exchange->peer.is_excess)
+            return answer_refusal(exchange, REFUSAL_TOO_MANY, "too many connections; close some and try again");
         if (length && g_ascii_strtoull(length, NULL, 10) > API_BODY_MAX)
             return answer_refusal(exchange, REFUSAL_TOO_LARGE, "body: larger than 1 MiB");
         return MHD_YES;
@@ -221,21 +230,26 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
     *state = NULL;
 }
 
-/* The uid of a connection is kept with it: it has a share until it is closed. */
+/* A connection has its part of the share, taken by the acceptor, until it is closed. */
 static void on_connection(void *data, struct MHD_Connection *connection, void **socket_state,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct api_server *server = data;
-    uid_t uid = (uid_t)-1;
+    struct peer *peer = *socket_state;
     gid_t gid;
     pid_t pid;
 
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        unix_peer_credentials(connection_fd(connection), &uid, &gid, &pid);
-        *socket_state = GUINT_TO_POINTER(uid);
-    } else {
-        give_share(server, GPOINTER_TO_UINT(*socket_state), G_STRUCT_OFFSET(struct share, n_connections));
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        give_share(server, peer->uid, G_STRUCT_OFFSET(struct share, n_connections));
+        g_free(peer);
+        return;
     }
+    *socket_state = peer = g_new0(struct peer, 1);
+    if (unix_peer_credentials(connection_fd(connection), &peer->uid, &gid, &pid) < 0)
+        peer->uid = NOBODY;
+    g_mutex_lock(&server->lock);
+    peer->is_excess = peer->uid != 0 && share_of(server, peer->uid)->n_connections > CONNECTIONS_PER_UID;
+    g_mutex_unlock(&server->lock);
 }
 
 static void turn_away(int fd)
@@ -252,7 +266,7 @@ static void turn_away(int fd)
 static void take_connection(struct api_server *server)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    uid_t uid = (uid_t)-1;
+    uid_t uid = NOBODY;
     gid_t gid;
     pid_t pid;
 
@@ -265,7 +279,7 @@ static void take_connection(struct api_server *server)
         return;
     }
     unix_peer_credentials(fd, &uid, &gid, &pid);
-    if (!take_share(server, uid, G_STRUCT_OFFSET(struct share, n_connections), CONNECTIONS_PER_UID)) {
+    if (!take_share(server, uid, G_STRUCT_OFFSET(struct share, n_connections), CONNECTIONS_EXCESS)) {
         turn_away(fd);
         return;
     }

@@ -39,7 +39,8 @@ static const char *remedy_of(int errnum)
     case EBUSY:
         return "; another program keeps it locked: end that one's transaction and try again";
     case EBADMSG:
-        return "; stop the service and repair it as docs/table.md says (sqlite3 FILE .recover)";
+        return "; it is damaged: stop the service and repair it (sqlite3 FILE .recover, see docs/table.md), or put a "
+               "backup in its place";
     default:
         return "";
     }
