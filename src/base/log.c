@@ -2,17 +2,20 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <paths.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
 
 static const char *log_program = "gidfs";
 static enum log_level log_level = LOG_LEVEL_INFO;
 static gboolean log_to_journal;
-static gboolean log_by_syslog;
+static int syslog_fd = -1;
 
 void log_setup(const char *program, enum log_level level)
 {
@@ -21,16 +24,33 @@ void log_setup(const char *program, enum log_level level)
     log_to_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
+static int connect_syslog(int fd)
+{
+    static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = _PATH_LOG};
+    return connect(fd, (const struct sockaddr *)&address, sizeof(address));
+}
+
+/*
+ * Not by syslog(3): it closes and reopens its socket when it likes, and processes that share their descriptors would
+ * close each other's files by that.
+ */
 void log_to_syslog(void)
 {
-    openlog(log_program, LOG_PID, LOG_DAEMON);
-    log_by_syslog = TRUE;
+    syslog_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (syslog_fd >= 0)
+        connect_syslog(syslog_fd);
 }
 
 static void write_to_syslog(enum log_level level, const char *format, va_list args)
 {
     static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
-    vsyslog(priorities[level], format, args);
+    char line[2048];
+    int used = snprintf(line, sizeof(line), "<%d>%s[%d]: ", LOG_DAEMON | priorities[level], log_program, (int)getpid());
+    int n = vsnprintf(line + used, sizeof(line) - (size_t)used, format, args);
+    size_t length = MIN((size_t)used + (size_t)MAX(n, 0), sizeof(line) - 1);
+    if (send(syslog_fd, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN &&
+        connect_syslog(syslog_fd) == 0) /* the daemon was started again */
+        send(syslog_fd, line, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void log_set_level(enum log_level level)
@@ -63,7 +83,7 @@ void log_message(enum log_level level, const char *format, ...)
                               : snprintf(line, sizeof(line), "%s: ", log_program);
     va_list args;
     va_start(args, format);
-    if (log_by_syslog) {
+    if (syslog_fd >= 0) {
         write_to_syslog(level, format, args);
         va_end(args);
         errno = saved;

@@ -41,6 +41,7 @@ struct request_slot {
     uint32_t attempts;     /* workers that died on this request */
     uint32_t forgets_done; /* of a batch, so that none is counted twice */
     uint32_t reserved;
+    uint64_t begun_ms;          /* CLOCK_MONOTONIC; of the worker that has it now */
     struct request_key subject; /* who was at the (old) name before the operation, or the link's inode */
     struct request_key object;  /* who was at the new name */
 };

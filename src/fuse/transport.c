@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A request that this many workers died of is failed instead of tried again. */
@@ -82,6 +83,13 @@ int transport_notify(struct transport *t, int code, const void *payload, size_t 
     struct iovec iov[] = {{&out, sizeof(out)}, {(void *)payload, n_bytes}, {(void *)more, n_more_bytes}};
     atomic_fetch_add_explicit(&t->config.state->n_notifications, 1, memory_order_relaxed);
     return writev(t->config.dev_fd, iov, 1 + (n_bytes > 0) + (n_more_bytes > 0)) < 0 ? -errno : 0;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* Reads one request into buffer, waiting for it. Returns its size. */
@@ -292,6 +300,7 @@ static void process(void *data, unsigned number)
     slot->forgets_done = 0;
     slot->opcode = header->opcode;
     slot->nodeid = header->nodeid;
+    slot->begun_ms = now_ms();
     atomic_signal_fence(memory_order_seq_cst); /* what matters is the order in which a dying process had written */
     slot->unique = unique;
     if (header->opcode < TRANSPORT_N_OPCODES)

@@ -50,6 +50,9 @@ _Static_assert(sizeof(struct inode) <= 104, "a record is small: there may be mil
 struct inode_state {
     uint32_t n_records_max;
     _Atomic uint32_t n_records_used; /* records that were ever used; those behind are zero */
-    uint64_t reserved;
+    /* What the table counts, for whoever only looks: the keeper. */
+    _Atomic uint32_t n_inodes;
+    _Atomic uint32_t n_fds;           /* pinned ones too */
+    _Atomic uint64_t n_private_bytes; /* of the worker, for its index over the records */
     struct inode records[];
 };

@@ -58,6 +58,17 @@ static uint32_t index_of(const struct inode_table *t, const struct inode *inode)
     return (uint32_t)(inode - t->records);
 }
 
+/* Tells the counts to whoever looks at the state from outside. With the lock held. */
+static void publish_counts(struct inode_table *t)
+{
+    struct inode_state *state = t->config.state;
+    atomic_store_explicit(&state->n_inodes, t->n_inodes, memory_order_relaxed);
+    atomic_store_explicit(&state->n_fds, t->n_fds + t->n_pinned, memory_order_relaxed);
+    atomic_store_explicit(&state->n_private_bytes,
+                          (t->n_next + (uint64_t)t->n_buckets + t->n_cached_space) * sizeof(uint32_t),
+                          memory_order_relaxed);
+}
+
 static uint64_t hash_key(const struct inode_key *key)
 {
     uint64_t h = 0xcbf29ce484222325U; /* FNV-1a, and a finish that spreads it over the low bits */
@@ -172,6 +183,7 @@ static void close_fd(struct inode_table *t, struct inode *inode)
     int fd = inode->fd;
     inode->fd = -1;
     fd_close(fd);
+    publish_counts(t);
 }
 
 static bool may_evict(const struct inode *inode)
@@ -235,6 +247,7 @@ static void adopt_fd(struct inode_table *t, struct inode *inode, int *fd)
     inode->fd = fd_steal(fd);
     t->n_fds++;
     remember_cached(t, index_of(t, inode));
+    publish_counts(t);
 }
 
 /* Life and death of the table. */
@@ -251,7 +264,8 @@ static int rebuild(struct inode_table *t)
         inode->n_fd_users = 0;
         if (inode->nodeid == 0 || inode->n_lookups == 0) {
             inode->nodeid = 0;
-            inode->fd = -1; /* whatever it was, the worker closes descriptors that no record names */
+            inode->generation++; /* a forget may have come too far to be seen, and not far enough to count this */
+            inode->fd = -1;      /* whatever it was, the keeper closes descriptors that no record names */
             release_record(t, i);
             continue;
         }
@@ -266,7 +280,9 @@ static int rebuild(struct inode_table *t)
     uint32_t n_buckets = N_BUCKETS_MIN;
     while (n_buckets < t->n_inodes)
         n_buckets *= 2;
-    return resize_buckets(t, n_buckets);
+    r = resize_buckets(t, n_buckets);
+    publish_counts(t);
+    return r;
 }
 
 int inode_table_new(const struct inode_table_config *config, struct inode_table **ret_table)
@@ -329,6 +345,7 @@ static int insert(struct inode_table *t, const struct inode_key *key, uint8_t ty
     __atomic_store_n(&inode->nodeid, (uint64_t)generation << 32 | (index + 1), __ATOMIC_RELEASE);
     chain(t, index);
     t->n_inodes++;
+    publish_counts(t);
     *ret_inode = inode;
     return 0;
 }
@@ -372,6 +389,7 @@ void inode_table_forget(struct inode_table *t, uint64_t nodeid, uint64_t n_looku
         atomic_store(&inode->flags, 0);
         release_record(t, index);
         t->n_inodes--;
+        publish_counts(t);
     }
     pthread_mutex_unlock(&t->lock);
 }

@@ -11,6 +11,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "sys/fuse_dev.h"
+#include "viewd/control.h"
+#include "viewd/fds.h"
+#include "viewd/stats.h"
 #include "viewd/worker.h"
 
 #include <errno.h>
@@ -23,6 +26,7 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define RETRY_FIRST_MS 10
 #define RETRY_LAST_MS  1000
@@ -31,15 +35,17 @@ struct keeper {
     const struct keeper_config *config;
     pid_t worker;
     int signal_fd;
-    int ready_fd;
     int retry_ms;
+    uint64_t started_ms;
+    struct control *control; /* NULL: none */
+    GArray *own_fds;         /* those that no worker opened */
 };
 
 /* Why there is no view, to whoever waits for it; or to the log. */
 static void report(const struct keeper *k, const GError *error)
 {
-    bool waited_for = k->ready_fd >= 0 && !atomic_load(&k->config->memory->header->served);
-    if (!waited_for || write(k->ready_fd, error->message, strlen(error->message)) < 0)
+    bool waited_for = k->config->ready_fd >= 0 && !atomic_load(&k->config->memory->header->served);
+    if (!waited_for || write(k->config->ready_fd, error->message, strlen(error->message)) < 0)
         log_error("the view at %s: %s", k->config->mountpoint, error->message);
 }
 
@@ -52,14 +58,26 @@ static void worker_main(const struct keeper *k)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* of a terminal's Ctrl-C: the keeper unmounts */
     prctl(PR_SET_NAME, "gidfs-worker");
-    int r = worker_run(k->config->options, k->config->layers, k->config->memory, k->ready_fd, &error);
+    int r = worker_run(k->config->options, k->config->layers, k->config->memory, k->config->ready_fd, &error);
     if (r < 0)
         report(k, error);
     _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
+/* What is left open of a dead worker must be cleared up while nobody opens anything. */
+static void clear_up_fds(const struct keeper *k)
+{
+    int control_fds[CONTROL_MAX_FDS];
+    g_autoptr(GArray) own = g_array_copy(k->own_fds);
+    if (k->control)
+        g_array_append_vals(own, control_fds, control_get_fds(k->control, control_fds));
+    fds_close_unnoted(k->config->memory, own);
+}
+
 static int start_worker(struct keeper *k)
 {
+    if (atomic_fetch_add(&k->config->memory->header->n_workers, 1) > 0)
+        clear_up_fds(k);
     long pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
     if (pid == 0)
         worker_main(k);
@@ -131,23 +149,57 @@ static int watch_signals(struct keeper *k)
     k->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (k->signal_fd < 0)
         return -errno;
-    memory_keep_fd(k->config->memory, k->signal_fd);
     return 0;
+}
+
+static char *answer_control(void *data, char *line, control_client client)
+{
+    const struct keeper *k = data;
+    if (strcmp(line, "ping") == 0)
+        return g_strdup("ok");
+    if (strcmp(line, "stats") == 0) {
+        struct stats_view view = {
+            .options = k->config->options,
+            .source = k->config->source,
+            .mountpoint = k->config->mountpoint,
+            .keeper_pid = getpid(),
+            .worker_pid = k->worker,
+            .started_ms = k->started_ms,
+        };
+        return stats_to_json(&view, k->config->memory);
+    }
+    return g_strdup("error: unknown command: ping and stats are known");
+}
+
+static int prepare(struct keeper *k)
+{
+    int r = watch_signals(k);
+    if (r == 0 && k->config->control_fd >= 0) {
+        k->control = control_new(k->config->control_fd, answer_control, k);
+        r = k->control ? 0 : -ENFILE;
+    }
+    k->own_fds = r == 0 ? fds_open_now() : NULL;
+    return r == 0 && !k->own_fds ? -EMFILE : r;
 }
 
 int keeper_run(const struct keeper_config *config)
 {
-    struct keeper k = {.config = config, .ready_fd = config->ready_fd};
-    int r = watch_signals(&k);
-    if (k.ready_fd >= 0)
-        memory_keep_fd(config->memory, k.ready_fd);
+    struct keeper k = {.config = config, .started_ms = stats_now_ms()};
+    int r = prepare(&k);
     if (r == 0)
         r = start_worker(&k);
-    struct pollfd fds[] = {{.fd = k.signal_fd, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = k.signal_fd, .events = POLLIN},
+                           {.fd = k.control ? control_poll_fd(k.control) : -1, .events = POLLIN}};
     for (int go_on = r < 0 ? r : 1; go_on > 0;) {
-        if (poll(fds, G_N_ELEMENTS(fds), -1) > 0)
+        if (poll(fds, G_N_ELEMENTS(fds), -1) > 0) {
             go_on = handle_signals(&k);
+            if (go_on > 0 && fds[1].revents)
+                control_handle(k.control);
+        }
         r = go_on < 0 ? go_on : 0;
     }
+    if (k.control)
+        unlink(config->options->control);
+    control_free(k.control);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -33,7 +33,7 @@ static uint32_t size_of_structs(void)
                       sizeof(struct inode));
 }
 
-static int map(int fd, const struct layout *l, struct memory *ret_memory, GError **error)
+static int map(int fd, const struct layout *l, uint32_t n_inodes_max, struct memory *ret_memory, GError **error)
 {
     char *base = mmap(NULL, l->end, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (base == MAP_FAILED)
@@ -44,6 +44,7 @@ static int map(int fd, const struct layout *l, struct memory *ret_memory, GError
         .source = (void *)(base + l->source),
         .buffers = base + l->buffers,
         .inodes = (void *)(base + l->inodes),
+        .n_inodes_max = n_inodes_max,
     };
     return 0;
 }
@@ -54,7 +55,7 @@ int memory_create(uint32_t n_inodes_max, struct memory *ret_memory, GError **err
     auto_fd int fd = memfd_create("gidfs-view", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0 || ftruncate(fd, (off_t)l.end) < 0)
         return gidfs_error_errno(error, errno, "reserve the memory of the view");
-    int r = map(fd, &l, ret_memory, error);
+    int r = map(fd, &l, n_inodes_max, ret_memory, error);
     if (r < 0)
         return r;
     *ret_memory->header = (struct memory_header){
@@ -86,7 +87,7 @@ int memory_attach(int fd, struct memory *ret_memory, GError **error)
             error, EPROTO,
             "the running view has memory layout %u, this program has layout %u: unmount and mount it again",
             header.layout, MEMORY_LAYOUT);
-    return map(fd, &l, ret_memory, error);
+    return map(fd, &l, header.n_inodes_max, ret_memory, error);
 }
 
 void memory_keep_fd(struct memory *memory, int fd)

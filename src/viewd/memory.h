@@ -27,10 +27,9 @@ struct memory_header {
     int32_t tree_fd;
     int32_t root_fd;
     uint32_t n_kept_fds;
-    int32_t kept_fds[MEMORY_MAX_KEPT_FDS]; /* the keeper's own: no worker closes them */
+    int32_t kept_fds[MEMORY_MAX_KEPT_FDS]; /* those that outlive a worker and are noted nowhere else */
     _Atomic uint32_t served;               /* 1: a worker has been serving */
     _Atomic uint32_t n_workers;            /* started so far */
-    _Atomic uint64_t n_restarts_us;        /* when the last worker began to serve, CLOCK_MONOTONIC */
 };
 
 struct memory {
@@ -39,6 +38,7 @@ struct memory {
     struct source_state *source;
     char *buffers;
     struct inode_state *inodes;
+    uint32_t n_inodes_max; /* this process's own copy, which no worker can change */
 };
 
 /* Makes and maps it. The descriptor is in the header. */
@@ -47,5 +47,5 @@ int memory_create(uint32_t n_inodes_max, struct memory *ret_memory, GError **err
 /* Maps what a predecessor made, behind fd. -EPROTO with a message if its layout is another. */
 int memory_attach(int fd, struct memory *ret_memory, GError **error);
 
-/* Notes a descriptor that no worker may close. */
+/* Notes a descriptor that outlives the worker that opened it. */
 void memory_keep_fd(struct memory *memory, int fd);

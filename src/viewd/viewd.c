@@ -10,6 +10,7 @@
 #include "sys/inode_fd.h"
 #include "sys/source_tree.h"
 #include "viewd/checks.h"
+#include "viewd/control.h"
 #include "viewd/keeper.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define N_INODES_DEFAULT (16U * 1024 * 1024)
 
@@ -25,6 +27,7 @@ struct setup {
     char *source, *mountpoint; /* resolved */
     struct layers *layers;     /* of a layered view */
     struct memory memory;
+    int control_fd; /* -1: none */
 };
 
 static int open_layers(struct setup *s, GError **error)
@@ -69,6 +72,17 @@ static int mount_view(struct setup *s, GError **error)
     return fuse_dev_mount(fd, &mount, error);
 }
 
+static int open_control(struct setup *s, GError **error)
+{
+    if (!s->request->options->control)
+        return 0;
+    int fd = control_bind(s->request->options->control, error);
+    if (fd < 0)
+        return fd;
+    s->control_fd = fd;
+    return 0;
+}
+
 static int prepare(struct setup *s, GError **error)
 {
     const struct viewd_request *request = s->request;
@@ -84,6 +98,8 @@ static int prepare(struct setup *s, GError **error)
         r = memory_create(n_inodes, &s->memory, error);
     if (r == 0)
         r = open_source(s, error);
+    if (r == 0)
+        r = open_control(s, error);
     if (r == 0)
         r = mount_view(s, error);
     return r;
@@ -106,8 +122,10 @@ static int keep(const struct setup *s, int ready_fd)
     struct keeper_config config = {.options = s->request->options,
                                    .layers = s->layers,
                                    .memory = (struct memory *)&s->memory,
+                                   .source = s->source,
                                    .mountpoint = s->mountpoint,
-                                   .ready_fd = ready_fd};
+                                   .ready_fd = ready_fd,
+                                   .control_fd = s->control_fd};
     return keeper_run(&config);
 }
 
@@ -149,7 +167,7 @@ static int start_keeper(const struct setup *s, GError **error)
 int viewd_mount(const struct viewd_request *request)
 {
     g_autoptr(GError) error = NULL;
-    struct setup s = {.request = request};
+    struct setup s = {.request = request, .control_fd = -1};
     int r = prepare(&s, &error), status = EXIT_FAILURE;
     if (r == 0 && request->foreground) {
         status = keep(&s, -1);
@@ -159,6 +177,8 @@ int viewd_mount(const struct viewd_request *request)
         if (r < 0)
             fuse_dev_unmount(s.mountpoint);
     }
+    if (status != EXIT_SUCCESS && s.control_fd >= 0)
+        unlink(request->options->control);
     if (error)
         fprintf(stderr, "%s: %s\n", request->program, error->message);
     g_free(s.source);

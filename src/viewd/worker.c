@@ -11,11 +11,8 @@
 #include "view/gid/gid_view.h"
 #include "viewd/passthrough_check.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <linux/magic.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -30,52 +27,6 @@ static void share_out_fds(struct inode_table_config *config)
     rlim_t n = MIN(limit.rlim_cur, 1 << 20);
     config->n_fds_max = (unsigned)MIN(n / 4, 8192);
     config->n_pinned_max = (unsigned)(n / 2);
-}
-
-static int compare_fds(const void *a, const void *b)
-{
-    return *(const int *)a - *(const int *)b;
-}
-
-static void note_fd(struct inode *inode, void *data)
-{
-    if (inode->fd >= 0)
-        g_array_append_val((GArray *)data, inode->fd);
-}
-
-/* The descriptors that something accounts for. */
-static GArray *known_fds(const struct memory *memory, const struct layers *layers, struct inode_table *inodes)
-{
-    GArray *fds = g_array_new(FALSE, FALSE, sizeof(int));
-    const struct memory_header *header = memory->header;
-    const int fixed[] = {0, 1, 2, header->memory_fd, header->dev_fd, header->tree_fd, header->root_fd};
-    g_array_append_vals(fds, fixed, G_N_ELEMENTS(fixed));
-    g_array_append_vals(fds, header->kept_fds, header->n_kept_fds);
-    for (uint32_t i = 0; i < atomic_load(&memory->source->n_mounts); i++)
-        g_array_append_val(fds, memory->source->mounts[i].fd);
-    inode_table_foreach(inodes, note_fd, fds);
-    if (layers)
-        layers_note_fds(layers, fds);
-    g_array_sort(fds, compare_fds);
-    return fds;
-}
-
-/* Closes what a dead worker had opened and not noted. Before threads start. */
-static void close_unknown_fds(const struct memory *memory, const struct layers *layers, struct inode_table *inodes)
-{
-    g_autoptr(GArray) known = known_fds(memory, layers, inodes);
-    DIR *dir = opendir("/proc/self/fd");
-    if (!dir)
-        return;
-    int own = dirfd(dir);
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        int fd = atoi(entry->d_name);
-        if (entry->d_name[0] == '.' || fd == own)
-            continue;
-        if (!bsearch(&fd, known->data, known->len, sizeof(int), compare_fds))
-            fd_close(fd);
-    }
-    closedir(dir);
 }
 
 static int open_gid_key(void *data, const struct inode *inode)
@@ -116,8 +67,10 @@ static uint32_t stack_depth_of(int root_fd)
 static int check_passthrough(struct view *view, int root_fd, GError **error)
 {
     bool agreed = transport_agreed(view->transport)->passthrough;
-    if (!agreed)
+    if (!agreed) {
         atomic_store(&view->passthrough, false);
+        atomic_store(&view->source->no_passthrough, 1);
+    }
     if (view->options->passthrough != VIEW_PASSTHROUGH_ON)
         return 0;
     int r = agreed ? passthrough_check(view->dev_fd, root_fd) : -EOPNOTSUPP;
@@ -194,15 +147,12 @@ int worker_run(const struct view_options *options, struct layers *layers, struct
     struct view view = {.options = options, .source = memory->source, .dev_fd = memory->header->dev_fd};
     struct inode_table_config config = {
         .state = memory->inodes, .open_key = layers ? layers_view_open_key : open_gid_key, .data = &view};
-    bool first = atomic_fetch_add(&memory->header->n_workers, 1) == 0;
     share_out_fds(&config);
     become_server();
 
     int r = inode_table_new(&config, &view.inodes);
     if (r < 0)
         return gidfs_error_errno(error, r, "make the inode table");
-    if (!first)
-        close_unknown_fds(memory, layers, view.inodes);
     r = prepare_view(&view, layers, memory->header->root_fd);
     if (r < 0)
         gidfs_error_errno(error, r, "prepare the view");

@@ -30,6 +30,7 @@ static void choose_io(struct view *view, struct inode *inode, int fd)
         inode->backing_id = id;
         atomic_fetch_or(&inode->flags, INODE_FLAG_PASSTHROUGH);
     } else if (r == -EPERM || r == -EOPNOTSUPP || r == -ELOOP) {
+        atomic_store(&view->source->no_passthrough, 1);
         if (atomic_exchange(&view->passthrough, false))
             log_info("data goes through the server: passthrough is not possible here: %s", g_strerror(-r));
     }

@@ -21,6 +21,8 @@ struct source_state {
     _Atomic uint32_t n_mounts;
     uint32_t handles; /* 1: open_by_handle_at() is permitted */
     uint64_t root_dev;
+    _Atomic uint32_t no_passthrough; /* 1: the kernel refused to pass data through; it is not asked again */
+    uint32_t reserved;
     struct {
         uint64_t mount_id;
         int32_t fd; /* not O_PATH; -1: none could be opened */

@@ -34,7 +34,8 @@ int view_init(struct view *view)
     view->read_only = options->flags & VIEW_READ_ONLY;
     view->allow_setid = !options->has_gid || !(options->flags & VIEW_NOSUID);
     view->direct_io = options->cache == VIEW_CACHE_NONE;
-    atomic_store(&view->passthrough, options->passthrough != VIEW_PASSTHROUGH_OFF);
+    atomic_store(&view->passthrough,
+                 options->passthrough != VIEW_PASSTHROUGH_OFF && !atomic_load(&view->source->no_passthrough));
     int r = data_files_new(view->inodes, &view->data_files);
     if (r == 0)
         r = dir_streams_new(view->inodes, &view->dir_streams);

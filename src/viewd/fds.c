@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker notes a descriptor in the memory after it has opened it, and takes the note back before it closes it. So
+ * what a dead one leaves open without a note is closed here, and a note never stands for another's descriptor.
+ */
+#include "viewd/fds.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+
+GArray *fds_open_now(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir)
+        return NULL;
+    GArray *fds = g_array_new(FALSE, FALSE, sizeof(int));
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        int fd = atoi(entry->d_name);
+        if (entry->d_name[0] != '.' && fd != dirfd(dir))
+            g_array_append_val(fds, fd);
+    }
+    closedir(dir);
+    return fds;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+/* Appends what the memory names. It is the worker's to write: nothing but numbers is taken from it, within bounds. */
+static void append_noted(const struct memory *memory, GArray *fds)
+{
+    const struct memory_header *header = memory->header;
+    g_array_append_vals(fds, header->kept_fds, MIN(header->n_kept_fds, MEMORY_MAX_KEPT_FDS));
+    uint32_t n_mounts = MIN(atomic_load(&memory->source->n_mounts), SOURCE_MAX_MOUNTS);
+    for (uint32_t i = 0; i < n_mounts; i++)
+        g_array_append_val(fds, memory->source->mounts[i].fd);
+    uint32_t n_records = MIN(atomic_load(&memory->inodes->n_records_used), memory->n_inodes_max);
+    for (uint32_t i = 0; i < n_records; i++) {
+        const struct inode *inode = &memory->inodes->records[i];
+        if (inode->nodeid != 0 && inode->fd >= 0)
+            g_array_append_val(fds, inode->fd);
+    }
+}
+
+void fds_close_unnoted(const struct memory *memory, GArray *own)
+{
+    g_autoptr(GArray) open_now = fds_open_now();
+    if (!open_now) {
+        log_warning("cannot see the open descriptors in /proc/self/fd: those of the server that ended stay open");
+        return;
+    }
+    g_autoptr(GArray) noted = g_array_new(FALSE, FALSE, sizeof(int));
+    append_noted(memory, noted);
+    g_array_sort(noted, compare);
+    g_array_sort(own, compare);
+    for (guint i = 0; i < open_now->len; i++) {
+        int fd = g_array_index(open_now, int, i);
+        if (!bsearch(&fd, noted->data, noted->len, sizeof(int), compare) &&
+            !bsearch(&fd, own->data, own->len, sizeof(int), compare))
+            fd_close(fd);
+    }
+}
