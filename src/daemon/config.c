@@ -66,6 +66,11 @@ static int set_ranges(struct config *config, const char *value, GError **error)
     return set_text(&config->gid_ranges, value);
 }
 
+static int set_subids(struct config *config, const char *value, GError **error)
+{
+    return set_text(&config->subid_ranges, value);
+}
+
 static int set_order(struct config *config, const char *value, GError **error)
 {
     return set_choice(&config->reuse_last, value, "lowest", "recent-last", error);
@@ -84,7 +89,7 @@ static const struct {
     {"service", "state_dir", set_state_dir}, {"service", "run_dir", set_run_dir},
     {"service", "log_level", set_log_level}, {"service", "read_group", set_read_group},
     {"gids", "ranges", set_ranges},          {"gids", "order", set_order},
-    {"volumes", "exclusive", set_exclusive},
+    {"subids", "ranges", set_subids},        {"volumes", "exclusive", set_exclusive},
 };
 
 static int set_key(struct config *config, const char *group, const char *key, const char *value, GError **error)
@@ -170,6 +175,7 @@ void config_free(struct config *config)
     g_free(config->state_dir);
     g_free(config->run_dir);
     g_free(config->gid_ranges);
+    g_free(config->subid_ranges);
     g_free(config);
 }
 

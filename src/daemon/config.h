@@ -15,6 +15,7 @@ struct config {
     char *state_dir;
     char *run_dir;
     char *gid_ranges;
+    char *subid_ranges; /* NULL: what login.defs leaves */
     enum log_level log_level;
     bool reuse_last;
     bool exclusive_warns;

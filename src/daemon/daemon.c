@@ -38,6 +38,7 @@ static struct registry_settings settings_of(const struct config *config)
         .state_dir = config->state_dir,
         .run_dir = config->run_dir,
         .gid_ranges = config->gid_ranges,
+        .subid_ranges = config->subid_ranges,
         .reuse_last = config->reuse_last,
         .exclusive_warns = config->exclusive_warns,
     };

@@ -40,7 +40,7 @@ static int parse(int *argc, char ***argv, struct config_flags *flags, GError **e
 
 int main(int argc, char **argv)
 {
-    struct config_flags flags = {0};
+    static struct config_flags flags; /* lives as long as the process: SIGHUP reads it again */
     g_autoptr(GError) error = NULL;
 
     log_setup("gidfsd", LOG_LEVEL_INFO);

@@ -363,6 +363,8 @@ int registry_open(const struct registry_settings *settings, struct registry **re
         r = source_watch_new(&registry->sources, error);
     if (r == 0)
         r = load(registry, error);
+    if (r == 0)
+        r = blocks_open(registry, settings->subid_ranges, error);
     if (r < 0)
         return r;
     registry->exclusive_warns = settings->exclusive_warns;
@@ -385,6 +387,7 @@ void registry_close(struct registry *registry)
     g_hash_table_unref(registry->containers);
     g_hash_table_unref(registry->by_source);
     g_hash_table_unref(registry->volumes);
+    blocks_close(registry);
     g_clear_pointer(&registry->gids, gid_book_free);
     g_clear_pointer(&registry->table, table_close);
     g_clear_pointer(&registry->monitor, mount_monitor_free);
@@ -405,6 +408,8 @@ int registry_reconfigure(struct registry *registry, const struct registry_settin
 {
     g_mutex_lock(&registry->lock);
     int r = gid_book_set_ranges(registry->gids, settings->gid_ranges, error);
+    if (r == 0)
+        r = blocks_reconfigure(registry, settings->subid_ranges, error);
     if (r == 0)
         registry->exclusive_warns = settings->exclusive_warns;
     g_mutex_unlock(&registry->lock);

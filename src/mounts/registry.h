@@ -17,9 +17,10 @@ struct registry;
 struct registry_settings {
     const char *state_dir;
     const char *run_dir;
-    const char *gid_ranges; /* "50000-59999,70000-70999" */
-    bool reuse_last;        /* a gid freed lately is handed out after all others; read at the start only */
-    bool exclusive_warns;   /* a second container of an exclusive volume is warned of and not refused */
+    const char *gid_ranges;   /* "50000-59999,70000-70999" */
+    const char *subid_ranges; /* for blocks of subordinate ids, or NULL: what login.defs leaves */
+    bool reuse_last;          /* a gid freed lately is handed out after all others; read at the start only */
+    bool exclusive_warns;     /* a second container of an exclusive volume is warned of and not refused */
 };
 
 /*

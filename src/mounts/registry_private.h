@@ -55,6 +55,8 @@ struct registry {
     GHashTable *attachments;      /* attachment_key → struct attachment */
     GHashTable *containers;       /* id → struct container (mounts/container_private.h), which it owns */
     GHashTable *by_container;     /* id of a container, with a row or not → GPtrArray of struct attachment */
+    struct gid_pool *block_pool;  /* of subordinate ids */
+    GHashTable *blocks;           /* owner → struct table_block, which it owns */
     struct source_watch *sources; /* keys are names of volumes */
     GThread *starter;             /* of registry_start, or NULL */
     bool is_started;              /* it has ended */
@@ -152,6 +154,11 @@ int attachment_check_exclusive(struct registry *registry, struct volume *volume,
 int attachment_mount(struct registry *registry, struct attachment *attachment, int target_fd, GError **error);
 int attachment_unmount(const struct attachment *attachment, bool force, GError **error);
 int attachment_forget(struct registry *registry, struct attachment *attachment, GError **error);
+
+/* blocks.c: configured is NULL for the default */
+int blocks_open(struct registry *registry, const char *configured, GError **error);
+int blocks_reconfigure(struct registry *registry, const char *configured, GError **error); /* with the lock held */
+void blocks_close(struct registry *registry);
 
 /* gids.c, with the lock held. The first lets go of it while it looks; it returns how many gids were freed. */
 unsigned int gids_review_locked(struct registry *registry);

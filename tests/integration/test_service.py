@@ -405,6 +405,50 @@ class Quarantine(ServiceTest):
         self.assertEqual(self.create("more", more)["gid"], 50000)
 
 
+class Blocks(ServiceTest):
+    def block(self, owner, **options):
+        return self.call("POST", "/v1/blocks", {"id": owner, **options})
+
+    def test_no_two_containers_share_ids(self):
+        blocks = [self.block(f"c{i}", count=1000 * (i + 1)) for i in range(10)]
+        taken = [(block["start"], block["start"] + block["count"]) for block in blocks]
+        for path in "/etc/subuid", "/etc/subgid":
+            for line in pathlib.Path(path).read_text().splitlines() if os.path.exists(path) else []:
+                _, first, count = line.split(":")
+                taken.append((int(first), int(first) + int(count)))
+        taken = sorted(set(taken))
+        for (_, end), (start, _) in zip(taken, taken[1:]):
+            self.assertLessEqual(end, start)
+
+    def test_a_block_stays_with_its_owner(self):
+        block = self.block("web")
+        self.assertEqual((block["count"], block["reused"]), (65536, False))
+        self.restart(kill=True)
+        again = self.block("web")
+        self.assertEqual((again["start"], again["reused"]), (block["start"], True))
+        self.refused("exists", self.block, "web", count=7)
+        listed = self.call("GET", "/v1/blocks")
+        self.assertEqual([one["id"] for one in listed["blocks"]], ["web"])
+        self.assertEqual(listed["free"], listed["total"] - 1)
+
+    def test_a_freed_block_is_free_and_not_the_next(self):
+        first = self.block("a")
+        before = self.call("GET", "/v1/blocks")
+        self.call("DELETE", "/v1/blocks/a")
+        self.refused("not-found", self.call, "DELETE", "/v1/blocks/a")
+        self.assertEqual(self.call("GET", "/v1/blocks")["free"], before["free"] + 1)
+        self.assertNotEqual(self.block("b")["start"], first["start"])
+
+    def test_bad_blocks(self):
+        self.refused("bad-request", self.block, "../x")
+        self.refused("bad-request", self.block, "x", count=0)
+        self.refused("bad-request", self.block, "x", count=2**31)
+        self.block("x", count=2**29)
+        self.block("y", count=2**29)
+        error = self.refused("exhausted", self.block, "z", count=2**30)
+        self.assertIn("total", error.details)
+
+
 class Survival(ServiceTest):
     def test_views_are_adopted_after_a_kill(self):
         source = self.make_source()
