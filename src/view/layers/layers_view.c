@@ -141,15 +141,6 @@ int layers_start(struct layers *layers, struct view *view)
     return 0;
 }
 
-void layers_note_fds(const struct layers *layers, GArray *fds)
-{
-    for (unsigned i = 0; i < layers->set->n_layers; i++) {
-        g_array_append_val(fds, layers->set->layers[i].root_fd);
-        g_array_append_val(fds, layers->set->layers[i].tree_fd);
-    }
-    g_array_append_val(fds, layers->work_fd);
-}
-
 int layers_top_fd(const struct layers *layers)
 {
     return layers->set->layers[0].root_fd;

@@ -23,9 +23,6 @@ void layers_free(struct layers *layers);
 /* What a worker adds: caches and locks of its own. Before threads start; view->options and ->source are set. */
 int layers_start(struct layers *layers, struct view *view);
 
-/* Adds the descriptors that layers_open() has opened to an array of int: no worker may close them. */
-void layers_note_fds(const struct layers *layers, GArray *fds);
-
 /* A descriptor of the topmost layer, for source_state_init(); it stays the layers'. */
 int layers_top_fd(const struct layers *layers);
 
