@@ -26,9 +26,11 @@ struct inode_key {
 enum inode_flags {
     INODE_FLAG_FD_PINNED = 1 << 0,   /* fd is the only way to the inode: no handle, or no name left */
     INODE_FLAG_FD_RECENT = 1 << 1,   /* fd was used since the clock's hand passed */
-    INODE_FLAG_WATCHED = 1 << 2,     /* a directory whose changes are reported */
+    INODE_FLAG_WATCHED = 1 << 2,     /* has a mark of its own: its changes are reported (watch/watch.h) */
     INODE_FLAG_PASSTHROUGH = 1 << 3, /* how its open files do I/O; holds while n_opens is over 0 */
     INODE_FLAG_NO_HANDLE = 1 << 4,   /* fd is the only way to the inode */
+    INODE_FLAG_COVERED = 1 << 5,     /* was last seen in a directory that is watched */
+    INODE_FLAG_UNWATCHABLE = 1 << 6, /* its file system can't be watched */
     INODE_FLAG_USER_1 = 1 << 8,      /* from here on for the view that owns the table */
 };
 

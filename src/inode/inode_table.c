@@ -172,18 +172,22 @@ static bool is_pinned(const struct inode *inode)
     return atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_FLAG_FD_PINNED;
 }
 
-static void close_fd(struct inode_table *t, struct inode *inode)
+/* Takes the descriptor out of the record. -1: it has none. */
+static int release_fd(struct inode_table *t, struct inode *inode)
 {
     if (inode->fd < 0)
-        return;
+        return -1;
     if (is_pinned(inode))
         t->n_pinned--;
     else
         t->n_fds--;
-    int fd = inode->fd;
-    inode->fd = -1;
-    fd_close(fd);
     publish_counts(t);
+    return fd_steal(&inode->fd);
+}
+
+static void close_fd(struct inode_table *t, struct inode *inode)
+{
+    fd_close(release_fd(t, inode));
 }
 
 static bool may_evict(const struct inode *inode)
@@ -373,25 +377,55 @@ int inode_table_intern(struct inode_table *t, const struct inode_key *key, uint8
     return r;
 }
 
-void inode_table_forget(struct inode_table *t, uint64_t nodeid, uint64_t n_lookups)
+/* With the lock held. Leaves the descriptor, if there is one, in *ret_remains. */
+static void free_record(struct inode_table *t, struct inode *inode, struct inode_remains *ret_remains)
 {
+    uint32_t index = index_of(t, inode);
+    unchain(t, index);
+    __atomic_store_n(&inode->nodeid, 0, __ATOMIC_RELEASE);
+    inode->n_lookups = 0;
+    inode->generation++;
+    *ret_remains = (struct inode_remains){
+        .key = inode->key, .flags = atomic_load(&inode->flags), .type = inode->type, .fd = release_fd(t, inode)};
+    atomic_store(&inode->flags, 0);
+    release_record(t, index);
+    t->n_inodes--;
+    publish_counts(t);
+}
+
+bool inode_table_forget_taking(struct inode_table *t, uint64_t nodeid, uint64_t n_lookups,
+                               struct inode_remains *ret_remains)
+{
+    bool freed = false;
     pthread_mutex_lock(&t->lock);
     struct inode *inode = inode_table_get(t, nodeid);
     if (inode && inode->n_lookups > n_lookups) {
         inode->n_lookups -= n_lookups;
     } else if (inode && nodeid != 1) {
-        uint32_t index = index_of(t, inode);
-        unchain(t, index);
-        __atomic_store_n(&inode->nodeid, 0, __ATOMIC_RELEASE);
-        inode->n_lookups = 0;
-        inode->generation++;
-        close_fd(t, inode);
-        atomic_store(&inode->flags, 0);
-        release_record(t, index);
-        t->n_inodes--;
-        publish_counts(t);
+        free_record(t, inode, ret_remains);
+        freed = true;
     }
     pthread_mutex_unlock(&t->lock);
+    return freed;
+}
+
+void inode_table_forget(struct inode_table *t, uint64_t nodeid, uint64_t n_lookups)
+{
+    struct inode_remains remains;
+    if (inode_table_forget_taking(t, nodeid, n_lookups, &remains))
+        fd_close(remains.fd);
+}
+
+bool inode_table_read_key(struct inode_table *t, uint64_t nodeid, struct inode_key *ret_key, uint8_t *ret_type)
+{
+    pthread_mutex_lock(&t->lock);
+    const struct inode *inode = inode_table_get(t, nodeid);
+    if (inode) {
+        *ret_key = inode->key;
+        *ret_type = inode->type;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return inode;
 }
 
 uint64_t inode_table_find(struct inode_table *t, const struct inode_key *key)

@@ -47,6 +47,21 @@ int inode_table_intern(struct inode_table *table, const struct inode_key *key, u
 /* Takes n_lookups away; the record is free when none is left. */
 void inode_table_forget(struct inode_table *table, uint64_t nodeid, uint64_t n_lookups);
 
+/* What is left of an inode when its record is free. */
+struct inode_remains {
+    struct inode_key key;
+    uint16_t flags;
+    uint8_t type;
+    int fd; /* -1: none; the caller's */
+};
+
+/* The same. Returns whether the record is free now; *ret_remains is set if so. */
+bool inode_table_forget_taking(struct inode_table *table, uint64_t nodeid, uint64_t n_lookups,
+                               struct inode_remains *ret_remains);
+
+/* The key of an inode that may be forgotten meanwhile. False if it is. */
+bool inode_table_read_key(struct inode_table *table, uint64_t nodeid, struct inode_key *ret_key, uint8_t *ret_type);
+
 /* The nodeid of the inode with this key, 0 if the kernel knows none. */
 uint64_t inode_table_find(struct inode_table *table, const struct inode_key *key);
 

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -247,4 +248,15 @@ int inode_fd_removexattr(int fd, const char *name)
             return -errno;
     }
     return removexattr(fd_path_absolute(fd, path), name) < 0 ? -errno : 0;
+}
+
+int inode_fd_mark(int group_fd, unsigned flags, uint64_t mask, int fd, bool is_dir)
+{
+    char path[FD_PATH_SIZE];
+    if (is_dir) /* fanotify_mark(2) takes no O_PATH descriptor for the object itself */
+        return fanotify_mark(group_fd, flags | FAN_MARK_ONLYDIR, mask, fd, ".") < 0 ? -errno : 0;
+    int r = inode_fd_init();
+    if (r < 0)
+        return r;
+    return fanotify_mark(group_fd, flags, mask, proc_fd, fd_path(fd, path)) < 0 ? -errno : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -46,3 +47,6 @@ ssize_t inode_fd_getxattr(int fd, const char *name, void *value, size_t size_byt
 ssize_t inode_fd_listxattr(int fd, char *list, size_t size_bytes);
 int inode_fd_setxattr(int fd, const char *name, const void *value, size_t size_bytes, int flags);
 int inode_fd_removexattr(int fd, const char *name);
+
+/* Adds or removes a fanotify mark on the inode (fanotify_mark(2)). */
+int inode_fd_mark(int group_fd, unsigned flags, uint64_t mask, int fd, bool is_dir);

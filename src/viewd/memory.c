@@ -69,6 +69,7 @@ int memory_create(uint32_t n_inodes_max, struct memory *ret_memory, GError **err
         .tree_fd = -1,
         .root_fd = -1,
     };
+    watch_state_begin(&ret_memory->header->watch);
     ret_memory->inodes->n_records_max = n_inodes_max;
     fd_steal(&fd);
     return 0;

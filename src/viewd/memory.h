@@ -5,6 +5,7 @@
 #include "fuse/transport.h"
 #include "inode/inode_state.h"
 #include "view/common/source.h"
+#include "watch/watch_state.h"
 
 /*
  * The memory of a view that outlives its workers: one memfd, mapped at the same layout by the keeper and each worker.
@@ -30,6 +31,7 @@ struct memory_header {
     int32_t kept_fds[MEMORY_MAX_KEPT_FDS]; /* those that outlive a worker and are noted nowhere else */
     _Atomic uint32_t served;               /* 1: a worker has been serving */
     _Atomic uint32_t n_workers;            /* started so far */
+    struct watch_state watch;
 };
 
 struct memory {

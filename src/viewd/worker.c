@@ -118,12 +118,14 @@ static int serve(struct view *view, struct memory *memory, int ready_fd, GError 
         return gidfs_error_errno(error, r, "agree with the kernel on the FUSE protocol");
     r = check_passthrough(view, memory->header->root_fd, error);
     if (r == 0) {
+        view_watch(view, &memory->header->watch);
         atomic_store(&memory->header->served, 1);
         if (ready_fd >= 0 && write(ready_fd, "", 1) < 0)
             log_debug("nobody waits for the view to be ready");
         r = transport_serve(view->transport);
         if (r < 0)
             gidfs_error_errno(error, r, "serve the view");
+        view_unwatch(view);
     }
     transport_free(view->transport);
     return r;

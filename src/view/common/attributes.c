@@ -46,6 +46,8 @@ static int read_attributes(struct view *view, struct inode *inode, struct statx 
     int r = inode_fd_statx(fd, ret_stx);
     inode_table_put_fd(view->inodes, inode);
     if (r == 0)
+        r = view_cover_inode(view, NULL, inode, ret_stx);
+    if (r == 0)
         view_attributes(view, inode, ret_stx, ret_st);
     return r;
 }

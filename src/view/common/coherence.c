@@ -1,23 +1,122 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the kernel may cache, and how long.
+ *
+ * Long (cached_s) is what a change behind the view drops, or what has no other way to change: entries of a directory
+ * that is watched, absent ones too; attributes of a directory that is watched itself, of a file with one name in a
+ * directory that is watched, and of a file that is watched itself. All else is short (unwatched_s). watch/watch.c says
+ * why this is enough.
  */
+#include "base/log.h"
+#include "sys/inode_fd.h"
 #include "view/common/view.h"
+#include "watch/watch.h"
+
+#include <errno.h>
+
+/*
+ * Before protocol 7.44 not all entries can be dropped at once, which is called for when events are lost: so that they
+ * never are wrong for long. The queue is unbounded then, and events are lost only when memory runs out.
+ */
+#define CACHED_WITHOUT_EPOCH_S 30.0
+
+static uint64_t find(void *data, const struct handle *handle, unsigned *at)
+{
+    struct view *view = data;
+    return source_find(view->source, view->inodes, handle, at);
+}
+
+static int open_key(void *data, const struct inode_key *key)
+{
+    struct view *view = data;
+    return source_open_key(view->source, key);
+}
+
+/* Changes of a layered view's layers are not looked for: as with overlayfs, only the view may change them. */
+static bool wants_watch(const struct view *view)
+{
+    return view->options->cache == VIEW_CACHE_AUTO && !view->options->has_timeout && !view->hooks;
+}
+
+void view_watch(struct view *view, struct watch_state *state)
+{
+    struct watch_config config = {.state = state,
+                                  .inodes = view->inodes,
+                                  .transport = view->transport,
+                                  .find = find,
+                                  .open_key = open_key,
+                                  .data = view};
+    if (!wants_watch(view))
+        return;
+    if (!transport_agreed(view->transport)->notify_inc_epoch)
+        view->cached_s = MIN(view->cached_s, CACHED_WITHOUT_EPOCH_S);
+    int r = view->source->handles ? watch_new(&config, &view->watch) : -EOPNOTSUPP;
+    if (r == 0)
+        r = watch_start(view->watch);
+    if (r == 0)
+        return;
+    watch_free(view->watch);
+    view->watch = NULL;
+    log_info("the source can't be watched here (%s): changes behind the view are seen after %g s", g_strerror(-r),
+             view->unwatched_s);
+}
+
+void view_unwatch(struct view *view)
+{
+    watch_free(view->watch);
+    view->watch = NULL;
+}
+
+void view_forget_one(void *data, uint64_t nodeid, uint64_t n_lookups)
+{
+    struct view *view = data;
+    if (view->watch)
+        watch_forget(view->watch, nodeid, n_lookups);
+    else
+        inode_table_forget(view->inodes, nodeid, n_lookups);
+}
 
 void view_cover_directory(struct view *view, struct inode *dir, int dir_fd)
 {
+    if (view->watch)
+        watch_cover(view->watch, dir, dir_fd);
 }
 
-void view_cover_child(struct view *view, const struct inode *dir, struct inode *child)
+/* Watches the inode itself. */
+static int cover_itself(struct view *view, struct inode *inode, struct statx *stx)
 {
+    if (atomic_load(&inode->flags) & (INODE_FLAG_WATCHED | INODE_FLAG_UNWATCHABLE))
+        return 0;
+    int fd = inode_table_get_fd(view->inodes, inode);
+    if (fd < 0)
+        return fd;
+    int r = watch_cover(view->watch, inode, fd) ? inode_fd_statx(fd, stx) : 0;
+    inode_table_put_fd(view->inodes, inode);
+    return r;
+}
+
+int view_cover_inode(struct view *view, const struct inode *dir, struct inode *inode, struct statx *stx)
+{
+    if (!view->watch)
+        return 0;
+    if (S_ISDIR(stx->stx_mode) || stx->stx_nlink > 1)
+        return cover_itself(view, inode, stx);
+    uint16_t flags = atomic_load(&inode->flags);
+    if (dir && atomic_load(&dir->flags) & INODE_FLAG_WATCHED && !(flags & (INODE_FLAG_COVERED | INODE_FLAG_NO_HANDLE)))
+        atomic_fetch_or(&inode->flags, INODE_FLAG_COVERED);
+    return 0;
 }
 
 double view_attr_timeout(const struct view *view, const struct inode *inode, const struct stat *st)
 {
-    return view->watch ? view->cached_s : view->unwatched_s;
+    uint16_t flags = atomic_load(&inode->flags);
+    bool watched = flags & INODE_FLAG_WATCHED;
+    bool covered = flags & INODE_FLAG_COVERED && st->st_nlink == 1 && !S_ISDIR(st->st_mode);
+    return view->watch && (watched || covered) ? view->cached_s : view->unwatched_s;
 }
 
 double view_entry_timeout(const struct view *view, const struct inode *dir)
 {
-    return view->watch ? view->cached_s : view->unwatched_s;
+    bool watched = atomic_load(&dir->flags) & INODE_FLAG_WATCHED;
+    return view->watch && watched ? view->cached_s : view->unwatched_s;
 }

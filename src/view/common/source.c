@@ -107,24 +107,43 @@ static void key_without_handle(const struct statx *stx, struct inode_key *ret_ke
     memcpy(ret_key->bytes + 1, parts, sizeof(parts));
 }
 
+static bool key_of_handle(const struct handle *handle, uint32_t mount, struct inode_key *ret_key)
+{
+    uint16_t number = (uint16_t)mount;
+    if (handle->n_bytes + HANDLE_HEAD_BYTES > INODE_KEY_MAX_BYTES)
+        return false;
+    ret_key->n_bytes = (uint8_t)(HANDLE_HEAD_BYTES + handle->n_bytes);
+    ret_key->bytes[0] = 'H';
+    memcpy(ret_key->bytes + 1, &number, sizeof(number));
+    memcpy(ret_key->bytes + 3, &handle->type, sizeof(handle->type));
+    memcpy(ret_key->bytes + HANDLE_HEAD_BYTES, handle->bytes, handle->n_bytes);
+    return true;
+}
+
 int source_key_of_fd(struct source_state *state, int fd, const struct statx *stx, struct inode_key *ret_key,
                      enum inode_keep *ret_keep)
 {
     struct handle handle;
     uint32_t mount;
-    if (state->handles && handle_of_fd(fd, &handle) == 0 && handle.n_bytes + HANDLE_HEAD_BYTES <= INODE_KEY_MAX_BYTES &&
-        source_state_add_mount(state, fd, stx, &mount) == 0) {
-        uint16_t number = (uint16_t)mount;
-        ret_key->n_bytes = (uint8_t)(HANDLE_HEAD_BYTES + handle.n_bytes);
-        ret_key->bytes[0] = 'H';
-        memcpy(ret_key->bytes + 1, &number, sizeof(number));
-        memcpy(ret_key->bytes + 3, &handle.type, sizeof(handle.type));
-        memcpy(ret_key->bytes + HANDLE_HEAD_BYTES, handle.bytes, handle.n_bytes);
+    if (state->handles && handle_of_fd(fd, &handle) == 0 && source_state_add_mount(state, fd, stx, &mount) == 0 &&
+        key_of_handle(&handle, mount, ret_key)) {
         *ret_keep = INODE_KEEP_CACHED;
         return 0;
     }
     key_without_handle(stx, ret_key);
     *ret_keep = INODE_KEEP_PINNED;
+    return 0;
+}
+
+uint64_t source_find(struct source_state *state, struct inode_table *inodes, const struct handle *handle, unsigned *at)
+{
+    uint32_t n_mounts = atomic_load_explicit(&state->n_mounts, memory_order_acquire);
+    struct inode_key key;
+    while (*at < n_mounts) {
+        uint64_t nodeid = key_of_handle(handle, (*at)++, &key) ? inode_table_find(inodes, &key) : 0;
+        if (nodeid != 0)
+            return nodeid;
+    }
     return 0;
 }
 

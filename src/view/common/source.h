@@ -2,6 +2,7 @@
 #pragma once
 
 #include "inode/inode_table.h"
+#include "sys/handle.h"
 
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -39,6 +40,12 @@ int source_state_add_mount(struct source_state *state, int fd, const struct stat
 /* The key of the inode behind fd (O_PATH), whose statx the caller has. */
 int source_key_of_fd(struct source_state *state, int fd, const struct statx *stx, struct inode_key *ret_key,
                      enum inode_keep *ret_keep);
+
+/*
+ * The nodeids of the inodes with this handle, one with each call, 0 at the end; *at starts with 0. There is one for
+ * each mount that the tree holds, and for each file system that has such a handle.
+ */
+uint64_t source_find(struct source_state *state, struct inode_table *inodes, const struct handle *handle, unsigned *at);
 
 /* Opens a key as O_PATH. -ESTALE if it is gone, or if the key is none that can be opened. */
 int source_open_key(struct source_state *state, const struct inode_key *key);

@@ -57,19 +57,13 @@ void view_reply_error(fuse_req_t req, int error)
     fuse_reply_err(req, -error);
 }
 
-void view_forget_one(void *data, uint64_t nodeid, uint64_t n_lookups)
-{
-    struct view *view = data;
-    inode_table_forget(view->inodes, nodeid, n_lookups);
-}
-
 /* How far a batch has come is noted before each step: a crash may leak one count, and takes none twice. */
 static void forget_noted(struct view *view, uint64_t nodeid, uint64_t n_lookups)
 {
     struct request_slot *slot = request_current_slot();
     if (slot)
         slot->forgets_done++;
-    inode_table_forget(view->inodes, nodeid, n_lookups);
+    view_forget_one(view, nodeid, n_lookups);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups)

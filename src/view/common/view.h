@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 struct watch;
+struct watch_state;
 struct data_files;
 struct dir_streams;
 
@@ -72,10 +73,20 @@ int view_gid_to_disk(const struct view *view, gid_t view_gid, gid_t *ret_disk_gi
 
 /* What the kernel may cache, and how long: coherence.c. */
 
+/*
+ * Watches the source for changes behind the view, where cache=auto asks for it and it is possible; view->watch tells.
+ * After the transport is there, before it serves.
+ */
+void view_watch(struct view *view, struct watch_state *state);
+void view_unwatch(struct view *view);
+
 /* To be called before anything is read of a directory for the kernel: from here on changes behind the view are seen. */
 void view_cover_directory(struct view *view, struct inode *dir, int dir_fd);
-/* A child was looked up in a directory: changes of its attributes are seen if those of the directory are. */
-void view_cover_child(struct view *view, const struct inode *dir, struct inode *child);
+/*
+ * To be called after attributes were read of an inode for the kernel; dir is where it was looked up, NULL if it was
+ * not. From here on changes are seen. Reads the attributes again where one may have been missed. -errno if that fails.
+ */
+int view_cover_inode(struct view *view, const struct inode *dir, struct inode *inode, struct statx *stx);
 /* How long the kernel may cache attributes, and entries of a directory (present or absent). Seconds. */
 double view_attr_timeout(const struct view *view, const struct inode *inode, const struct stat *st);
 double view_entry_timeout(const struct view *view, const struct inode *dir);

@@ -144,7 +144,7 @@ static int create_and_open(struct creation *c, struct created_answer *ret_answer
     memset(ret_answer, 0, sizeof(*ret_answer));
     r = view_count_open(c->view, *ret_inode, c->open_flags, &ret_answer->open);
     if (r < 0)
-        inode_table_forget(c->view->inodes, entry.ino, 1);
+        view_forget_one(c->view, entry.ino, 1);
     else
         view_entry_out(&entry, &ret_answer->entry);
     return r;
@@ -153,7 +153,7 @@ static int create_and_open(struct creation *c, struct created_answer *ret_answer
 static void undo_create_and_open(struct view *view, struct inode *inode)
 {
     view_count_release(view, inode);
-    inode_table_forget(view->inodes, inode->nodeid, 1);
+    view_forget_one(view, inode->nodeid, 1);
 }
 
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)

@@ -36,7 +36,11 @@ int names_make_entry(struct view *view, const struct dir *parent, int *fd, enum 
                                keep == INODE_KEEP_PINNED ? keep : keep_at_most, ret_inode);
     if (r < 0)
         return r;
-    view_cover_child(view, parent->inode, *ret_inode);
+    r = view_cover_inode(view, parent->inode, *ret_inode, &stx);
+    if (r < 0) {
+        view_forget_one(view, (*ret_inode)->nodeid, 1);
+        return r;
+    }
     *ret_entry = (struct fuse_entry_param){.ino = (*ret_inode)->nodeid};
     view_attributes(view, *ret_inode, &stx, &ret_entry->attr);
     ret_entry->attr_timeout = view_attr_timeout(view, *ret_inode, &ret_entry->attr);
@@ -59,7 +63,7 @@ void names_reply_lookup(fuse_req_t req, struct view *view, const struct dir *par
     int r = lookup(view, parent, name, &entry);
     if (r == 0) {
         if (fuse_reply_entry(req, &entry) < 0)
-            inode_table_forget(view->inodes, entry.ino, 1);
+            view_forget_one(view, entry.ino, 1);
     } else if (r == -ENOENT) {
         entry.entry_timeout = view_entry_timeout(view, parent->inode);
         fuse_reply_entry(req, &entry); /* nodeid 0: that there is none may be cached too */

@@ -1,0 +1,238 @@
+"""Changes behind a view are seen in it (behaviour B10), also where the kernel has cached what was there before."""
+import os
+import pathlib
+import random
+import shutil
+import time
+
+from harness import MountTest, main, run, scaled
+
+DEADLINE_S = 20  # only bounds a failure: what is asserted is that the new state is seen, not how soon
+
+
+class Coherence(MountTest):
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.view("gid=5000").path
+
+    def becomes(self, wanted, ask, *arguments):
+        """Waits until ask(*arguments) gives `wanted`; an error counts as its errno."""
+        deadline = time.monotonic() + scaled(DEADLINE_S)
+        while True:
+            got = outcome(ask, *arguments)
+            if got == wanted:
+                return
+            if time.monotonic() > deadline:
+                self.fail(f"{ask.__name__}{arguments}: {got!r} in the view, {wanted!r} on disk")
+            time.sleep(0.001)
+
+    def test_a_name_that_was_known_absent_appears(self):
+        self.assertFalse((self.path / "name").exists())
+        self.assertEqual([], os.listdir(self.path))
+        (self.source / "name").write_text("here")
+        self.becomes(True, os.path.exists, self.path / "name")
+        self.becomes(["name"], os.listdir, self.path)
+
+    def test_a_name_that_was_known_goes(self):
+        (self.source / "name").write_text("here")
+        self.assertEqual("here", (self.path / "name").read_text())
+        self.assertEqual(["name"], os.listdir(self.path))
+        (self.source / "name").unlink()
+        self.becomes(False, os.path.exists, self.path / "name")
+        self.becomes([], os.listdir, self.path)
+        os.close(os.open(self.path / "name", os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # not held back by what was there
+
+    def test_a_renamed_directory_is_found_by_its_new_name_with_all_in_it(self):
+        (self.source / "old" / "deep").mkdir(parents=True)
+        (self.source / "old" / "deep" / "file").write_text("kept")
+        self.assertEqual("kept", (self.path / "old" / "deep" / "file").read_text())
+        (self.source / "old").rename(self.source / "new")
+        self.becomes(False, os.path.exists, self.path / "old")
+        self.assertEqual("kept", (self.path / "new" / "deep" / "file").read_text())
+
+    def test_a_replaced_file_shows_the_new_content(self):
+        (self.source / "file").write_text("old")
+        self.assertEqual("old", (self.path / "file").read_text())
+        (self.source / "new").write_text("newer")
+        (self.source / "new").rename(self.source / "file")
+        self.becomes("newer", pathlib.Path.read_text, self.path / "file")
+        self.becomes(5, size, self.path / "file")
+
+    def test_size_mode_owner_and_times_are_seen(self):
+        (self.source / "file").write_text("1")
+        file, shown = self.source / "file", self.path / "file"
+        self.assertEqual(1, size(shown))
+        with open(file, "a", encoding="ascii") as opened:
+            opened.write("23")
+        self.becomes(3, size, shown)
+        file.chmod(0o600)
+        self.becomes(0o600, mode, shown)
+        os.chown(file, 1234, 0)
+        self.becomes(1234, owner, shown)
+        os.utime(file, (5, 6))
+        self.becomes(6, modified, shown)
+        os.truncate(file, 0)
+        self.becomes(0, size, shown)
+
+    def test_an_open_file_shows_what_was_written_and_that_it_was_removed(self):
+        (self.source / "file").write_text("1")
+        fd = os.open(self.path / "file", os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        self.assertEqual(1, os.fstat(fd).st_size)
+        (self.source / "file").write_text("12345")
+        self.becomes(5, lambda: os.fstat(fd).st_size)
+        self.assertEqual(b"12345", os.pread(fd, 10, 0))
+        (self.source / "file").unlink()
+        self.becomes(0, lambda: os.fstat(fd).st_nlink)
+
+    def test_a_file_moved_out_of_sight_is_followed(self):
+        (self.source / "unseen").mkdir()
+        (self.source / "file").write_text("1")
+        fd = os.open(self.path / "file", os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        (self.source / "file").rename(self.source / "unseen" / "file")
+        self.becomes(False, os.path.exists, self.path / "file")
+        (self.source / "unseen" / "file").write_text("12345")
+        self.becomes(5, lambda: os.fstat(fd).st_size)
+
+    def test_a_change_through_another_link_is_seen(self):
+        (self.source / "unseen").mkdir()
+        (self.source / "file").write_text("1")
+        os.link(self.source / "file", self.source / "unseen" / "link")
+        self.assertEqual(2, os.stat(self.path / "file").st_nlink)
+        (self.source / "unseen" / "link").write_text("12345")
+        self.becomes(5, size, self.path / "file")
+        (self.source / "unseen" / "link").unlink()
+        self.becomes(1, lambda: os.stat(self.path / "file").st_nlink)
+
+    def test_attributes_of_a_directory_that_was_only_looked_at(self):
+        (self.source / "dir").mkdir()
+        before = modified(self.path / "dir")
+        os.utime(self.source / "dir", (5, 6))
+        self.becomes(6, modified, self.path / "dir")
+        (self.source / "dir" / "file").write_text("")
+        self.becomes(modified(self.source / "dir"), modified, self.path / "dir")
+        self.assertNotEqual(6, modified(self.path / "dir"))
+        self.assertLessEqual(before, modified(self.path / "dir"))
+
+    def test_acls_and_attributes_are_seen(self):
+        (self.source / "file").write_text("1")
+        try:
+            os.setxattr(self.source / "file", "user.note", b"one")
+        except OSError as error:
+            self.skipTest(f"no user attributes on {self.fs.kind}: {error}")
+        self.becomes(b"one", os.getxattr, self.path / "file", "user.note")
+        os.setxattr(self.source / "file", "user.note", b"two")
+        self.becomes(b"two", os.getxattr, self.path / "file", "user.note")
+        acl = run(["setfacl", "-m", "u:4321:r", self.source / "file"], check=False)
+        if acl.returncode == 0:
+            self.becomes(True, lambda: "4321" in run(["getfacl", "-n", self.path / "file"]).stdout)
+
+    def test_what_the_view_changes_itself_stays(self):
+        (self.path / "dir").mkdir()
+        (self.path / "dir" / "file").write_text("own")
+        (self.path / "dir" / "file").rename(self.path / "dir" / "other")
+        self.assertEqual(["other"], os.listdir(self.path / "dir"))
+        self.assertEqual("own", (self.path / "dir" / "other").read_text())
+        (self.path / "dir" / "other").unlink()
+        self.assertEqual([], os.listdir(self.path / "dir"))
+
+    def test_a_thousand_random_changes_leave_nothing_stale(self):
+        chooser = random.Random(20260729)
+        for number in range(6):
+            (self.source / f"dir{number}").mkdir()
+        for _ in range(50):
+            for _ in range(20):
+                change(chooser, self.source)
+                read(chooser, self.path)
+            self.becomes(tree(self.source), tree, self.path)
+
+
+def outcome(ask, *arguments):
+    try:
+        return ask(*arguments)
+    except OSError as error:
+        return error.errno
+
+
+def size(path):
+    return os.stat(path).st_size
+
+
+def mode(path):
+    return os.stat(path).st_mode & 0o7777
+
+
+def owner(path):
+    return os.stat(path).st_uid
+
+
+def modified(path):
+    return os.stat(path).st_mtime
+
+
+def pick(chooser, root):
+    """A name that may be there or not."""
+    return root / f"dir{chooser.randrange(6)}" / f"name{chooser.randrange(8)}"
+
+
+def change(chooser, root):
+    path, other = pick(chooser, root), pick(chooser, root)
+    kind = chooser.choice(["write", "write", "append", "unlink", "rename", "rename", "link", "chmod", "mkdir", "rmtree",
+                           "symlink", "exchange"])
+    try:
+        if kind == "write":
+            path.write_text("x" * chooser.randrange(5000))
+        elif kind == "append":
+            with open(path, "a", encoding="ascii") as file:
+                file.write("y" * chooser.randrange(100))
+        elif kind == "unlink":
+            path.unlink()
+        elif kind == "rename":
+            path.rename(other)
+        elif kind == "link":
+            os.link(path, other)
+        elif kind == "chmod":
+            path.chmod(chooser.choice([0o600, 0o644, 0o755]))
+        elif kind == "mkdir":
+            path.mkdir()
+            (path / "below").write_text("z")
+        elif kind == "rmtree":
+            shutil.rmtree(path)
+        elif kind == "symlink":
+            path.symlink_to(f"name{chooser.randrange(8)}")
+        elif kind == "exchange":
+            temporary = root / "exchange"
+            path.rename(temporary)
+            if other.exists():
+                other.rename(path)
+            temporary.rename(other)
+    except OSError:
+        pass  # what does not fit the tree as it happens to be
+
+
+def read(chooser, root):
+    path = pick(chooser, root)
+    for ask in (os.lstat, os.listdir, os.readlink, pathlib.Path.read_bytes):
+        outcome(ask, path if ask is not os.listdir else path.parent)
+
+
+def tree(root):
+    """Names, types, sizes, modes, link counts and contents, asked in the ways that go through different caches."""
+    seen = {}
+    for directory, names, files in os.walk(root):
+        for name in names + files:
+            path = pathlib.Path(directory, name)
+            status = os.lstat(path)
+            entry = [status.st_mode & 0o170777 if not path.is_dir() else "directory", status.st_nlink]
+            if path.is_symlink():
+                entry.append(os.readlink(path))
+            elif path.is_file():
+                entry += [status.st_size, path.read_bytes()]
+            seen[str(path.relative_to(root))] = entry
+    return seen
+
+
+if __name__ == "__main__":
+    main()
