@@ -66,6 +66,15 @@ static void add_requests(GString *json, const struct transport_state *transport)
     add_number(json, "oldest_request_ms", stats_oldest_request_ms(transport));
 }
 
+static void add_watch(GString *json, const struct watch_state *watch)
+{
+    add_bool(json, "watched", watch->group_fd >= 0);
+    add_number(json, "n_watched_inodes", atomic_load(&watch->n_marks));
+    add_number(json, "n_changes", atomic_load(&watch->n_changes));
+    add_number(json, "n_foreign_changes", atomic_load(&watch->n_foreign));
+    add_number(json, "n_lost_changes", atomic_load(&watch->n_overflows));
+}
+
 static void add_identity(GString *json, const struct stats_view *view)
 {
     const struct view_options *options = view->options;
@@ -98,6 +107,7 @@ char *stats_to_json(const struct stats_view *view, const struct memory *memory)
     add_number(json, "n_inodes_max", memory->n_inodes_max);
     add_number(json, "n_fds", atomic_load(&inodes->n_fds));
     add_number(json, "n_bytes", n_shared_bytes + atomic_load(&inodes->n_private_bytes));
+    add_watch(json, &memory->header->watch);
     add_requests(json, memory->transport);
     g_string_append_c(json, '}');
     return g_string_free(json, FALSE);
