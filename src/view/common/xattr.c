@@ -20,6 +20,7 @@
 #define ACL_ACCESS           "system.posix_acl_access"
 #define ACL_MAX_BYTES        65536
 #define CAPABILITY           "security.capability"
+#define TRUSTED_PREFIX       "trusted."
 #define XATTR_LIST_MAX_BYTES 65536
 
 static bool is_acl(const char *name)
@@ -144,15 +145,19 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
         free(value);
 }
 
-/* Takes names that the view hides out of a list. Returns its new size. */
-static size_t filter_list(struct view *view, char *list, size_t n_bytes)
+/*
+ * Takes names out of a list that the view hides, and trusted ones for all but root: file systems keep those to
+ * themselves, but they look at the lister, who is us here. Returns its new size.
+ */
+static size_t filter_list(struct view *view, bool shows_trusted, char *list, size_t n_bytes)
 {
     size_t kept = 0;
     for (size_t at = 0; at < n_bytes;) {
         size_t length = strnlen(list + at, n_bytes - at) + 1;
         if (at + length > n_bytes)
             break;
-        if (!hides_xattr(view, list + at)) {
+        bool is_trusted = strncmp(list + at, TRUSTED_PREFIX, strlen(TRUSTED_PREFIX)) == 0;
+        if (!hides_xattr(view, list + at) && (shows_trusted || !is_trusted)) {
             memmove(list + kept, list + at, length);
             kept += length;
         }
@@ -174,7 +179,7 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
     ssize_t n = list ? inode_fd_listxattr(fd, list, XATTR_LIST_MAX_BYTES) : -ENOMEM;
     inode_table_put_fd(view->inodes, inode);
     if (n > 0)
-        n = (ssize_t)filter_list(view, list, (size_t)n);
+        n = (ssize_t)filter_list(view, fuse_req_ctx(req)->uid == 0, list, (size_t)n);
     reply_value(req, list, n, size);
     free(list);
 }
