@@ -123,11 +123,16 @@ class Oracle(MountTest):
 
     def compare_gid(self, both, who, name, arguments):
         self.keep_up_slots(both[0].actors[who], name, arguments)
-        for path in (path.rstrip("/") for path in paths_of(name, arguments)):
-            folder = os.path.realpath((both[0].root / path).parent)
-            if pathlib.Path(folder).is_relative_to(both[0].root) and os.path.basename(path) not in ("", ".", ".."):
-                self.keep_up(os.path.join(folder, os.path.basename(path)))
+        for path in paths_of(name, arguments):
+            for meant in (path, os.path.realpath(both[0].root / path)):  # some operations follow links
+                self.keep_up_inside(both[0].root, meant.rstrip("/"))
             self.assertEqual(both[0].describe(path), both[1].describe(path), f"entries at {path!r} differ")
+
+    def keep_up_inside(self, root, path):
+        """The same for a path of the script, if it does not lead out of the tree."""
+        folder, name = os.path.realpath((root / path).parent), os.path.basename(path)
+        if pathlib.Path(folder).is_relative_to(root) and name not in ("", ".", ".."):
+            self.keep_up(os.path.join(folder, name))
 
     def keep_up(self, path, through_link=False):
         """Gives an entry of the reference the volume's gid and the mode that the policy reports for it."""

@@ -260,7 +260,7 @@ class Files(MountTest):
         self.assertEqual([], os.listdir(self.source))
 
     def test_large_directories(self):
-        names = {f"file-{number:05}" for number in range(5000)}
+        names = {f"file-{number:05}" for number in range(1500)}
         (self.shown / "d").mkdir()
         for name in names:
             os.close(os.open(self.shown / "d" / name, os.O_CREAT | os.O_WRONLY))
@@ -491,9 +491,10 @@ class Mounts(MountTest):
     def test_unmounting_ends_the_processes(self):
         before = _view_processes()
         view = self.view(f"gid={GID}")
-        self.assertGreater(len(_view_processes()), len(before))
+        ours = _view_processes() - before
+        self.assertTrue(ours)
         view.unmount()
-        wait_until(lambda: _view_processes() == before, "the view's processes end")
+        wait_until(lambda: not ours & _view_processes(), "the view's processes end")
 
     def test_busy_is_busy(self):
         view = self.view(f"gid={GID}")

@@ -39,13 +39,14 @@ def describe(path):
 
 
 def full_status(path):
-    """Every field of lstat but atime (the kernel may keep an older one), for a path in the view and on disk."""
+    """Every field of lstat that stands still, for a path in the view and on disk: the kernel may keep an older atime,
+    and blocks come and go with writeback."""
     try:
         status = os.lstat(path)
     except OSError as error:
         return errno.errorcode.get(error.errno)
     return {name: getattr(status, name) for name in (
-        "st_mode", "st_ino", "st_nlink", "st_uid", "st_gid", "st_rdev", "st_size", "st_blocks", "st_blksize",
+        "st_mode", "st_ino", "st_nlink", "st_uid", "st_gid", "st_rdev", "st_size", "st_blksize",
         "st_mtime_ns", "st_ctime_ns")}
 
 
