@@ -100,6 +100,13 @@ static gboolean on_sources(int fd, GIOCondition condition, void *data)
     return G_SOURCE_CONTINUE;
 }
 
+static gboolean on_keepers(int fd, GIOCondition condition, void *data)
+{
+    struct daemon *daemon = data;
+    registry_look_at_keepers(daemon->registry);
+    return G_SOURCE_CONTINUE;
+}
+
 static gboolean on_review(void *data)
 {
     struct daemon *daemon = data;
@@ -113,6 +120,7 @@ static void watch_all(struct daemon *daemon)
     g_unix_signal_add(SIGINT, on_end, daemon);
     g_unix_signal_add(SIGHUP, on_reload, daemon);
     g_unix_fd_add(registry_sources_fd(daemon->registry), G_IO_IN, on_sources, daemon);
+    g_unix_fd_add(registry_keepers_fd(daemon->registry), G_IO_IN, on_keepers, daemon);
     g_timeout_add_seconds(QUARANTINE_REVIEW_S, on_review, daemon);
 }
 

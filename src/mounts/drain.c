@@ -69,5 +69,7 @@ int volume_abort(struct registry *registry, const char *name, volume_visitor vis
             volume_describe(registry, volume, true, visit, data);
     }
     g_mutex_unlock(&registry->lock);
+    if (r == 0) /* the attachments are still of the old connection */
+        g_thread_pool_push(registry->menders, registry, NULL);
     return r;
 }

@@ -72,7 +72,7 @@ static void describe_view(struct registry *registry, const struct volume *volume
         info->note = "the view was unmounted by somebody else; volume create mounts it again";
     } else if (volume->dead) {
         info->state = "dead";
-        info->note = "the view's processes are gone; volume abort mounts it again";
+        info->note = "the view's processes are gone; it is being mounted again";
     }
 }
 

@@ -50,7 +50,7 @@ static void probe_volume(struct registry *registry, const char *name)
         return;
     operation_begin(volume, false);
     g_mutex_unlock(&registry->lock);
-    bool is_alive = view_is_alive(volume);
+    bool is_alive = view_is_alive(registry, volume);
     g_mutex_lock(&registry->lock);
     volume->dead = !is_alive;
     operation_end(registry, volume, NULL);

@@ -118,6 +118,7 @@ void registry_forget_volume(struct registry *registry, struct volume *volume)
     while (volume->attachments->len)
         registry_forget_attachment(registry, volume->attachments->pdata[0]);
     source_watch_remove(registry->sources, volume->row->name);
+    process_watch_remove(registry->keepers, volume->row->id);
     g_autoptr(GBytes) key = source_key(volume->row->device, volume->row->handle);
     GPtrArray *same = g_hash_table_lookup(registry->by_source, key);
     g_ptr_array_remove(same, volume);
@@ -339,6 +340,7 @@ static struct registry *allocate_registry(const struct registry_settings *settin
     registry->by_container = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     registry->state_dir = g_canonicalize_filename(settings->state_dir, NULL);
     registry->view_program = program_path("gidfs-view");
+    registry->menders = g_thread_pool_new(keepers_mend, registry, 1, FALSE, NULL);
     registry->lock_fd = -1;
     return registry;
 }
@@ -362,6 +364,8 @@ int registry_open(const struct registry_settings *settings, struct registry **re
     if (r == 0)
         r = source_watch_new(&registry->sources, error);
     if (r == 0)
+        r = process_watch_new(&registry->keepers, error);
+    if (r == 0)
         r = load(registry, error);
     if (r == 0)
         r = blocks_open(registry, settings->subid_ranges, error);
@@ -376,6 +380,7 @@ void registry_close(struct registry *registry)
 {
     if (!registry)
         return;
+    g_thread_pool_free(registry->menders, TRUE, TRUE);
     if (registry->starter)
         g_thread_join(registry->starter);
     g_mutex_lock(&registry->lock);
@@ -392,6 +397,7 @@ void registry_close(struct registry *registry)
     g_clear_pointer(&registry->table, table_close);
     g_clear_pointer(&registry->monitor, mount_monitor_free);
     g_clear_pointer(&registry->sources, source_watch_free);
+    g_clear_pointer(&registry->keepers, process_watch_free);
     g_clear_pointer(&registry->kernel, mount_table_free);
     fd_close(registry->lock_fd);
     g_free(registry->state_dir);

@@ -60,6 +60,11 @@ void registry_start(struct registry *registry, unsigned int patience_ms);
 typedef void (*volume_drained_fn)(const char *name, const GError *error, void *data);
 void registry_drain(struct registry *registry, bool force, volume_drained_fn done, void *data);
 
+/* Polls readable when the processes of a view died; registry_look_at_keepers then mounts it again, in the background.
+ */
+int registry_keepers_fd(const struct registry *registry);
+void registry_look_at_keepers(struct registry *registry);
+
 /*
  * Notification (behaviours C10, C11): polls readable when a source may be gone; registry_look_at_sources then looks and
  * releases the volumes whose source was deleted.

@@ -5,6 +5,7 @@
 #include "mounts/registry.h"
 #include "sys/file_id.h"
 #include "sys/mount_table.h"
+#include "sys/process_watch.h"
 #include "sys/source_watch.h"
 #include "table/table.h"
 
@@ -50,16 +51,18 @@ struct registry {
     GCond changed; /* an operation has ended */
     struct table *table;
     struct gid_book *gids;
-    GHashTable *volumes;          /* name → struct volume, which it owns */
-    GHashTable *by_source;        /* identity → GPtrArray of struct volume */
-    GHashTable *attachments;      /* attachment_key → struct attachment */
-    GHashTable *containers;       /* id → struct container (mounts/container_private.h), which it owns */
-    GHashTable *by_container;     /* id of a container, with a row or not → GPtrArray of struct attachment */
-    struct gid_pool *block_pool;  /* of subordinate ids */
-    GHashTable *blocks;           /* owner → struct table_block, which it owns */
-    struct source_watch *sources; /* keys are names of volumes */
-    GThread *starter;             /* of registry_start, or NULL */
-    bool is_started;              /* it has ended */
+    GHashTable *volumes;           /* name → struct volume, which it owns */
+    GHashTable *by_source;         /* identity → GPtrArray of struct volume */
+    GHashTable *attachments;       /* attachment_key → struct attachment */
+    GHashTable *containers;        /* id → struct container (mounts/container_private.h), which it owns */
+    GHashTable *by_container;      /* id of a container, with a row or not → GPtrArray of struct attachment */
+    struct gid_pool *block_pool;   /* of subordinate ids */
+    GHashTable *blocks;            /* owner → struct table_block, which it owns */
+    struct source_watch *sources;  /* keys are names of volumes */
+    GThread *starter;              /* of registry_start, or NULL */
+    bool is_started;               /* it has ended */
+    struct process_watch *keepers; /* keys are ids of volumes */
+    GThreadPool *menders;          /* of views whose keeper died: one thread */
     struct mount_monitor *monitor;
     struct mount_table *kernel; /* the mount table as of the monitor's last word */
     char *state_dir;
@@ -130,7 +133,7 @@ int volume_set_state(struct registry *registry, struct volume *volume, enum row_
 /* view_process.c: no lock is needed for a volume in operation. */
 int view_mount(struct registry *registry, struct volume *volume, GError **error);
 int view_unmount(struct registry *registry, struct volume *volume, bool force, GError **error);
-bool view_is_alive(struct volume *volume);
+bool view_is_alive(struct registry *registry, struct volume *volume);
 int view_abort(struct registry *registry, struct volume *volume, GError **error); /* aborted and unmounted */
 
 /*
@@ -154,6 +157,9 @@ int attachment_check_exclusive(struct registry *registry, struct volume *volume,
 int attachment_mount(struct registry *registry, struct attachment *attachment, int target_fd, GError **error);
 int attachment_unmount(const struct attachment *attachment, bool force, GError **error);
 int attachment_forget(struct registry *registry, struct attachment *attachment, GError **error);
+
+/* keepers.c: the function of registry->menders */
+void keepers_mend(void *data, void *user_data);
 
 /* blocks.c: configured is NULL for the default */
 int blocks_open(struct registry *registry, const char *configured, GError **error);

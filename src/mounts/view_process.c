@@ -6,21 +6,20 @@
  * takes too long leaves nothing mounted.
  */
 #include "base/fault.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "core/view_options.h"
 #include "mounts/registry_private.h"
+#include "sys/fuse_abort.h"
 #include "sys/launch.h"
 #include "sys/mount_api.h"
 #include "sys/unix_peer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define VIEW_START_TIMEOUT_MS 30000
+#define KEEPER_END_TIMEOUT_MS 300
 
 static char *options_of(const struct volume *volume)
 {
@@ -39,10 +38,15 @@ static char *options_of(const struct volume *volume)
     return view_options_to_string(&options);
 }
 
-static void note_keeper(struct volume *volume)
+/* Who listens on the control socket is the keeper: asks it again, and hears of its end from now on. */
+static int find_keeper(struct registry *registry, struct volume *volume)
 {
-    pid_t pid;
-    volume->keeper_pid = unix_peer_pid(volume->control, &pid) == 0 ? pid : 0;
+    pid_t pid = 0;
+    int r = unix_peer_pid(volume->control, &pid);
+    volume->keeper_pid = r == 0 ? pid : 0;
+    if (r == 0)
+        process_watch_add(registry->keepers, volume->row->id, pid);
+    return r;
 }
 
 int view_mount(struct registry *registry, struct volume *volume, GError **error)
@@ -63,8 +67,20 @@ int view_mount(struct registry *registry, struct volume *volume, GError **error)
         g_rmdir(volume->view);
         return r;
     }
-    note_keeper(volume);
+    find_keeper(registry, volume);
     return 0;
+}
+
+/*
+ * The keeper of an unmounted view ends when its last mount and its last open file are gone, as a rule at once: it is
+ * given the time, so that a gid that nobody holds does not look held. Nobody needs to hear of that end.
+ */
+static void await_end(struct registry *registry, struct volume *volume)
+{
+    process_watch_remove(registry->keepers, volume->row->id);
+    if (volume->keeper_pid)
+        process_wait_end(volume->keeper_pid, KEEPER_END_TIMEOUT_MS);
+    volume->keeper_pid = 0;
 }
 
 /* A view that is not mounted any more is as good as unmounted. */
@@ -81,38 +97,22 @@ int view_unmount(struct registry *registry, struct volume *volume, bool force, G
         g_propagate_error(error, g_steal_pointer(&problem));
         return r;
     }
+    await_end(registry, volume);
     if (g_rmdir(volume->view) < 0 && errno != ENOENT)
         log_warning("%s: it cannot be removed: %s", volume->view, g_strerror(errno));
     return 0;
 }
 
-/* The FUSE connection of a mount has the minor number of its device for a name. */
-static int abort_connection(struct registry *registry, const struct volume *volume, GError **error)
-{
-    g_autoptr(mount_table) table = NULL;
-    int r = mount_table_read(0, &table, error);
-    const struct mount_entry *entry = r == 0 ? mount_table_find_target(table, volume->view) : NULL;
-    if (!entry)
-        return r;
-    g_autofree char *path = g_strdup_printf("/sys/fs/fuse/connections/%u/abort", minor(entry->dev));
-    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, "1", 1) < 0)
-        return gidfs_error_errno(error, errno, "volume \"%s\": abort through %s (is fusectl mounted?)",
-                                 volume->row->name, path);
-    return 0;
-}
-
 int view_abort(struct registry *registry, struct volume *volume, GError **error)
 {
-    int r = abort_connection(registry, volume, error);
-    return r < 0 ? r : view_unmount(registry, volume, true, error);
+    int r = fuse_abort(volume->view);
+    if (r < 0 && r != -EINVAL && r != -ENOENT)
+        return gidfs_error_errno(error, r, "volume \"%s\": abort %s", volume->row->name, volume->view);
+    return view_unmount(registry, volume, true, error);
 }
 
 /* Where there is no control socket nothing is known against it. */
-bool view_is_alive(struct volume *volume)
+bool view_is_alive(struct registry *registry, struct volume *volume)
 {
-    pid_t pid;
-    int r = unix_peer_pid(volume->control, &pid);
-    volume->keeper_pid = r == 0 ? pid : 0;
-    return r != -ECONNREFUSED;
+    return find_keeper(registry, volume) != -ECONNREFUSED;
 }

@@ -93,8 +93,11 @@ static int mount_again(struct registry *registry, struct volume *volume, GError 
 
     operation_begin(volume, true);
     g_mutex_unlock(&registry->lock);
-    int r = view_mount(registry, volume, &problem);
+    int r = volume->dead ? view_unmount(registry, volume, true, &problem) : 0;
+    if (r == 0)
+        r = view_mount(registry, volume, &problem);
     g_mutex_lock(&registry->lock);
+    volume->dead = volume->dead && r < 0;
     g_free(volume->problem);
     volume->problem = problem ? g_strdup(problem->message) : NULL;
     if (problem && error)
@@ -105,7 +108,7 @@ static int mount_again(struct registry *registry, struct volume *volume, GError 
 
 int volume_bring_up(struct registry *registry, struct volume *volume, GError **error)
 {
-    if (mount_table_find_target(registry_kernel(registry), volume->view))
+    if (!volume->dead && mount_table_find_target(registry_kernel(registry), volume->view))
         return 0;
     return mount_again(registry, volume, error);
 }

@@ -6,13 +6,13 @@ import shutil
 import signal
 import sqlite3
 import stat
+import subprocess
 import tempfile
 import threading
 import unittest
 
 from harness import Actor, MountTest, Service, is_mount_point, main, mount_entry, run, snapshot, wait_until
 from harness.api import ApiError, call
-
 
 class ServiceTest(MountTest):
     """self.service runs on self.ranges with directories of its own; self.sources is where volumes' sources go."""
@@ -383,6 +383,30 @@ class Quarantine(ServiceTest):
         self.assertEqual(self.gids()["quarantined"], 0)
         self.assertEqual(self.create("third", self.make_source("third"))["gid"], 50000)
 
+    def test_an_open_file_holds_the_gid(self):
+        source = self.make_source()
+        (source / "file").write_text("content")
+        view = pathlib.Path(self.create("data", source)["view"])
+        with open(view / "file") as file:
+            self.assertEqual(self.remove("data", force=True)["gid_state"], "quarantined")
+            holder, = self.gids()["holders"]
+            self.assertIn("open", holder["reason"])
+            self.restart()
+            self.assertEqual(self.gids()["quarantined"], 1)
+            self.assertEqual(file.read(), "content")
+        wait_until(lambda: self.gids()["quarantined"] == 0, "the gid to be free")
+
+    def test_a_mount_in_another_namespace_holds_the_gid(self):
+        view = self.create("data", self.make_source())["view"]
+        target = self.new_directory(prefix="target-")
+        script = f"mount --bind {view} {target} && echo ready && read line"
+        with subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as other:
+            self.assertEqual(other.stdout.readline(), b"ready\n")
+            self.assertEqual(self.remove("data")["gid_state"], "quarantined")
+            other.stdin.close()
+        wait_until(lambda: self.gids()["quarantined"] == 0, "the gid to be free")
+
     def test_of_an_earlier_boot_nothing_is_left(self):
         self.create("data", self.make_source())
         with Actor(1001, groups=[50000]) as actor:
@@ -536,6 +560,38 @@ class Survival(ServiceTest):
         self.refused("unavailable", self.create, "more", self.make_source("more"))
         self.restart()
         self.assertEqual(self.volumes()["unused"]["state"], "mounted")
+
+    def test_a_view_whose_keeper_died_is_mounted_again(self):
+        source = self.make_source()
+        (source / "file").write_text("content")
+        volume = self.create("data", source)
+        target = self.new_directory(prefix="target-")
+        self.addCleanup(run, ["umount", "-lq", target], check=False)
+        self.attach("data", target)
+        keeper = self.volumes()["data"]["keeper_pid"]
+        for pid in [pid for pid in os.listdir("/proc") if pid.isdigit() and self.serves(pid, volume["view"])]:
+            os.kill(int(pid), signal.SIGKILL)
+        wait_until(lambda: self.volumes()["data"]["keeper_pid"] not in (None, keeper), "another keeper")
+        wait_until(lambda: self.reads(target / "file") == "content", "the attachment to be mounted again")
+        self.assertEqual((self.volumes()["data"]["state"], self.gids()["allocated"]), ("mounted", 1))
+        self.detach(target)
+
+    def test_abort_frees_and_mounts_again(self):
+        source = self.make_source()
+        (source / "file").write_text("content")
+        view = pathlib.Path(self.create("data", source)["view"])
+        target = self.new_directory(prefix="target-")
+        self.addCleanup(run, ["umount", "-lq", target], check=False)
+        self.attach("data", target)
+        self.assertEqual(self.call("POST", "/v1/volumes/data/abort"), {"name": "data", "state": "mounted"})
+        self.assertEqual((view / "file").read_text(), "content")
+        wait_until(lambda: self.reads(target / "file") == "content", "the attachment to be mounted again")
+
+    def reads(self, path):
+        try:
+            return path.read_text()
+        except OSError:
+            return None
 
     def test_listing_never_waits_for_a_view(self):
         volume = self.create("data", self.make_source())
