@@ -4,10 +4,15 @@
  *
  * Two ways lead from an O_PATH descriptor to its inode: system calls with AT_EMPTY_PATH, and the magic link
  * /proc/self/fd/N. The first is used where the kernel has it (fchmodat2 came with 6.6, the *xattrat family with 6.13),
- * the second otherwise, through a descriptor of /proc that was opened while there was one: a sandboxed worker has no
- * /proc.
+ * the second otherwise, through a descriptor of /proc that was opened while there was one.
+ *
+ * A sandboxed process has no /proc, and must not hold the whole of it either: root can change the host by /proc/sys.
+ * It has a mount of its own of no more than its /proc/self/fd, by inode_fd_pin(), which is its working directory too:
+ * calls that take a path alone reach descriptors by their number as a name.
  */
 #include "sys/inode_fd.h"
+
+#include "base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +25,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
 #endif
@@ -39,7 +47,11 @@ struct xattr_at_args {
 
 #define FD_PATH_SIZE 64
 
-static int proc_fd = -1;
+#define NO_PROC      (-1)
+
+static int proc_fd = NO_PROC; /* of /proc, or of the own directory of descriptors once that is pinned */
+static bool pinned;           /* proc_fd is the latter */
+static bool entered;          /* ... and the working directory as well */
 
 int inode_fd_init(void)
 {
@@ -49,17 +61,45 @@ int inode_fd_init(void)
     return proc_fd < 0 ? -errno : 0;
 }
 
+void inode_fd_finish(void)
+{
+    fd_close(proc_fd);
+    proc_fd = NO_PROC;
+    pinned = entered = false;
+}
+
+int inode_fd_pin(void)
+{
+    int fd = (int)syscall(SYS_open_tree, AT_FDCWD, "/proc/self/fd", OPEN_TREE_CLONE | O_CLOEXEC);
+    if (fd < 0) /* no right to mount: a directory from which ".." leads on, which is no worse than what was */
+        fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    inode_fd_finish();
+    proc_fd = fd;
+    pinned = true;
+    return 0;
+}
+
+int inode_fd_enter(void)
+{
+    if (!pinned || fchdir(proc_fd) < 0)
+        return pinned ? -errno : -ENOENT;
+    entered = true;
+    return 0;
+}
+
 /* A path, relative to proc_fd, that leads to the inode behind fd. */
 static const char *fd_path(int fd, char buffer[FD_PATH_SIZE])
 {
-    snprintf(buffer, FD_PATH_SIZE, "self/fd/%d", fd);
+    snprintf(buffer, FD_PATH_SIZE, pinned ? "%d" : "self/fd/%d", fd);
     return buffer;
 }
 
-/* An absolute one, for calls that take no directory. */
-static const char *fd_path_absolute(int fd, char buffer[FD_PATH_SIZE])
+/* One for calls that take no directory. */
+static const char *fd_path_alone(int fd, char buffer[FD_PATH_SIZE])
 {
-    snprintf(buffer, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
+    snprintf(buffer, FD_PATH_SIZE, entered ? "%d" : "/proc/self/fd/%d", fd);
     return buffer;
 }
 
@@ -209,7 +249,7 @@ ssize_t inode_fd_getxattr(int fd, const char *name, void *value, size_t size_byt
         if (r >= 0 || !is_missing(&xattrat_missing))
             return r < 0 ? -errno : r;
     }
-    ssize_t r = getxattr(fd_path_absolute(fd, path), name, value, size_bytes);
+    ssize_t r = getxattr(fd_path_alone(fd, path), name, value, size_bytes);
     return r < 0 ? -errno : r;
 }
 
@@ -221,7 +261,7 @@ ssize_t inode_fd_listxattr(int fd, char *list, size_t size_bytes)
         if (r >= 0 || !is_missing(&xattrat_missing))
             return r < 0 ? -errno : r;
     }
-    ssize_t r = listxattr(fd_path_absolute(fd, path), list, size_bytes);
+    ssize_t r = listxattr(fd_path_alone(fd, path), list, size_bytes);
     return r < 0 ? -errno : r;
 }
 
@@ -235,7 +275,7 @@ int inode_fd_setxattr(int fd, const char *name, const void *value, size_t size_b
         if (!is_missing(&xattrat_missing))
             return -errno;
     }
-    return setxattr(fd_path_absolute(fd, path), name, value, size_bytes, flags) < 0 ? -errno : 0;
+    return setxattr(fd_path_alone(fd, path), name, value, size_bytes, flags) < 0 ? -errno : 0;
 }
 
 int inode_fd_removexattr(int fd, const char *name)
@@ -247,7 +287,7 @@ int inode_fd_removexattr(int fd, const char *name)
         if (!is_missing(&xattrat_missing))
             return -errno;
     }
-    return removexattr(fd_path_absolute(fd, path), name) < 0 ? -errno : 0;
+    return removexattr(fd_path_alone(fd, path), name) < 0 ? -errno : 0;
 }
 
 int inode_fd_mark(int group_fd, unsigned flags, uint64_t mask, int fd, bool is_dir)

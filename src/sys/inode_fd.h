@@ -16,10 +16,19 @@
  */
 
 /*
- * Prepares the way through /proc/self/fd that some of these need. Call once, before threads and before the root
- * changes; what it opens belongs to the process for good. -errno with /proc missing.
+ * Prepares the way through /proc/self/fd that some of these need; they call it themselves while there is a /proc.
+ * -errno with /proc missing. inode_fd_finish() closes what it has opened.
  */
 int inode_fd_init(void);
+void inode_fd_finish(void);
+
+/*
+ * For a process about to lose its root directory: takes hold of its own /proc/self/fd and nothing else of /proc, and,
+ * once the root has changed, makes that the working directory. Before threads; each process does it for itself, since
+ * what a parent took hold of are the parent's descriptors. -errno.
+ */
+int inode_fd_pin(void);
+int inode_fd_enter(void);
 
 /* Opens the inode behind fd anew with flags (O_RDWR, O_DIRECT…; O_NOFOLLOW and O_CREAT make no sense). Returns an fd.
  */

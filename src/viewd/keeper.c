@@ -185,6 +185,8 @@ static int prepare(struct keeper *k)
 int keeper_run(const struct keeper_config *config)
 {
     struct keeper k = {.config = config, .started_ms = stats_now_ms()};
+    struct sandbox_needs needs = worker_needs(config->options);
+    sandbox_keeper(&needs);
     int r = prepare(&k);
     if (r == 0)
         r = start_worker(&k);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gidfs-view: mounts one view. */
 #include "base/log.h"
+#include "sys/sandbox.h"
 #include "viewd/viewd.h"
 
 #include <getopt.h>
@@ -70,6 +71,7 @@ int main(int argc, char **argv)
                                                  {NULL, 0, NULL, 0}};
     g_autoptr(GString) options = g_string_new("");
     bool foreground = false;
+    sandbox_clean_fds();
     log_setup("gidfs-view", LOG_LEVEL_INFO);
     for (int c; (c = getopt_long(argc, argv, "fo:hV", long_options, NULL)) != -1;) {
         switch (c) {

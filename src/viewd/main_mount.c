@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "sys/fuse_dev.h"
+#include "sys/sandbox.h"
 #include "viewd/viewd.h"
 
 #include <stdio.h>
@@ -49,6 +50,7 @@ int main(int argc, char **argv)
 {
     const char *options = "";
     bool fake = false;
+    sandbox_clean_fds();
     log_setup("mount.gidfs", LOG_LEVEL_INFO);
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(help, stdout);

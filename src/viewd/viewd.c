@@ -102,6 +102,7 @@ static int prepare(struct setup *s, GError **error)
         r = open_control(s, error);
     if (r == 0)
         r = mount_view(s, error);
+    inode_fd_finish(); /* or every worker could have the whole of /proc, by the descriptors that it shares */
     return r;
 }
 

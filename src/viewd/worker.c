@@ -143,6 +143,14 @@ static int prepare_view(struct view *view, struct layers *layers, int root_fd)
     return r < 0 ? r : layers_view_root(view);
 }
 
+struct sandbox_needs worker_needs(const struct view_options *options)
+{
+    return (struct sandbox_needs){
+        .file_caps = !options->has_gid || !(options->flags & VIEW_NOSUID),
+        .device_nodes = !options->has_gid || options->n_lower_dirs > 0, /* copied up, if not made */
+    };
+}
+
 int worker_run(const struct view_options *options, struct layers *layers, struct memory *memory, int ready_fd,
                GError **error)
 {
@@ -155,6 +163,8 @@ int worker_run(const struct view_options *options, struct layers *layers, struct
     int r = inode_table_new(&config, &view.inodes);
     if (r < 0)
         return gidfs_error_errno(error, r, "make the inode table");
+    struct sandbox_needs needs = worker_needs(options);
+    sandbox_worker(&needs);
     r = prepare_view(&view, layers, memory->header->root_fd);
     if (r < 0)
         gidfs_error_errno(error, r, "prepare the view");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "sys/sandbox.h"
+
 #include "core/view_options.h"
 #include "view/layers/layers_view.h"
 #include "viewd/memory.h"
@@ -13,3 +15,6 @@
  */
 int worker_run(const struct view_options *options, struct layers *layers, struct memory *memory, int ready_fd,
                GError **error);
+
+/* What a worker of a view with these options must be left. */
+struct sandbox_needs worker_needs(const struct view_options *options);
