@@ -14,7 +14,6 @@
  *  FUSE_WRITEBACK_CACHE   silently switches passthrough off
  *  FUSE_POSIX_LOCKS, FUSE_FLOCK_LOCKS   the kernel's own locks survive the server's death; docs/architecture.md
  *  FUSE_SPLICE_*          replies and requests are small; data goes through passthrough
- *  FUSE_EXPORT_SUPPORT    would need lookups of "." and ".." by number
  */
 static uint64_t wanted_flags(const struct fuse_wants *wants)
 {
@@ -27,6 +26,8 @@ static uint64_t wanted_flags(const struct fuse_wants *wants)
         flags |= FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT;
     if (wants->posix_acl)
         flags |= FUSE_POSIX_ACL;
+    if (wants->export)
+        flags |= FUSE_EXPORT_SUPPORT;
     if (wants->passthrough)
         flags |= FUSE_PASSTHROUGH;
     return flags;

@@ -7,8 +7,11 @@
 /*
  * What is known of inodes, in memory that outlives a worker.
  *
- * A record stands for one inode that the kernel knows (its lookup count is over 0). Its nodeid is its index, plus one,
- * and a generation in the upper half, so a stale number never names another inode. Root is record 0, nodeid 1.
+ * A record stands for one inode that the kernel knows (its lookup count is over 0). Root is record 0, nodeid 1. Another
+ * nodeid is either lasting or made: a lasting one is the inode number on disk, so that a file handle that a client took
+ * in the view still leads to the inode when the kernel has forgotten it, or in the next mount; a made one has
+ * INODE_ID_MADE set and is the record's index, plus one, with a generation in the upper half, so that a stale number
+ * never names another inode.
  *
  * Order of writes, for a successor that finds the memory as a dying worker left it: a record is published by writing
  * nodeid last, and taken back by writing 0 to nodeid first. A lookup is counted before the reply is sent: a crash can
@@ -16,6 +19,7 @@
  */
 #define INODE_STATE_LAYOUT  1
 #define INODE_KEY_MAX_BYTES 56
+#define INODE_ID_MADE       (1ULL << 62)
 
 /* What makes an inode the same inode: opaque bytes, made by the view (view/common/source.h). */
 struct inode_key {
@@ -43,6 +47,7 @@ struct inode {
     uint32_t n_opens;
     _Atomic uint16_t flags;
     uint16_t n_fd_users; /* of fd right now; under the table's lock */
+    uint16_t n_writers;  /* of n_opens, those for writing; under the inode's lock */
     uint8_t type;        /* DT_* */
     struct inode_key key;
 };

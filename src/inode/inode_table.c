@@ -84,16 +84,34 @@ static bool same_key(const struct inode_key *a, const struct inode_key *b)
 
 /* The index. All with the lock held. */
 
+static uint64_t lasting_id(const struct inode_table *t, const struct inode_key *key)
+{
+    return t->config.lasting_id ? t->config.lasting_id(key) : 0;
+}
+
+/* One index serves two questions: inodes with a lasting nodeid are hashed by it, others by their key. */
+static uint32_t *bucket_of_id(struct inode_table *t, uint64_t id)
+{
+    uint64_t h = id * 0x9e3779b97f4a7c15U;
+    return &t->buckets[(h >> 32) & (t->n_buckets - 1)];
+}
+
+static uint32_t *bucket_of(struct inode_table *t, const struct inode_key *key)
+{
+    uint64_t id = lasting_id(t, key);
+    return id ? bucket_of_id(t, id) : &t->buckets[hash_key(key) & (t->n_buckets - 1)];
+}
+
 static void chain(struct inode_table *t, uint32_t index)
 {
-    uint32_t *bucket = &t->buckets[hash_key(&t->records[index].key) & (t->n_buckets - 1)];
+    uint32_t *bucket = bucket_of(t, &t->records[index].key);
     t->next[index] = *bucket;
     *bucket = index;
 }
 
 static void unchain(struct inode_table *t, uint32_t index)
 {
-    uint32_t *at = &t->buckets[hash_key(&t->records[index].key) & (t->n_buckets - 1)];
+    uint32_t *at = bucket_of(t, &t->records[index].key);
     while (*at != index)
         at = &t->next[*at];
     *at = t->next[index];
@@ -118,7 +136,7 @@ static int resize_buckets(struct inode_table *t, uint32_t n_buckets)
 
 static struct inode *find(struct inode_table *t, const struct inode_key *key)
 {
-    uint32_t index = t->buckets[hash_key(key) & (t->n_buckets - 1)];
+    uint32_t index = *bucket_of(t, key);
     while (index != NONE && !same_key(&t->records[index].key, key))
         index = t->next[index];
     return index == NONE ? NULL : &t->records[index];
@@ -322,13 +340,63 @@ void inode_table_free(struct inode_table *t)
     free(t);
 }
 
-struct inode *inode_table_get(struct inode_table *t, uint64_t nodeid)
+static struct inode *get_lasting(struct inode_table *t, uint64_t nodeid)
+{
+    uint32_t index = *bucket_of_id(t, nodeid);
+    while (index != NONE && t->records[index].nodeid != nodeid)
+        index = t->next[index];
+    return index == NONE ? NULL : &t->records[index];
+}
+
+static bool is_lasting(uint64_t nodeid)
+{
+    return nodeid > 1 && nodeid < INODE_ID_MADE;
+}
+
+/* Made nodeids and the root need no lock. */
+static struct inode *get_by_index(struct inode_table *t, uint64_t nodeid)
 {
     uint32_t index = (uint32_t)nodeid - 1;
     if (index >= atomic_load_explicit(&t->config.state->n_records_used, memory_order_acquire))
         return NULL;
     struct inode *inode = &t->records[index];
     return __atomic_load_n(&inode->nodeid, __ATOMIC_ACQUIRE) == nodeid ? inode : NULL;
+}
+
+struct inode *inode_table_get(struct inode_table *t, uint64_t nodeid)
+{
+    if (!is_lasting(nodeid))
+        return get_by_index(t, nodeid);
+    pthread_mutex_lock(&t->lock);
+    struct inode *inode = get_lasting(t, nodeid);
+    pthread_mutex_unlock(&t->lock);
+    return inode;
+}
+
+/*
+ * An inode whose number was that of another one, gone from the disk, which the kernel has not forgotten yet: the record
+ * goes over to it, lookups included, since the kernel counts them by number.
+ */
+static struct inode *succeed(struct inode_table *t, const struct inode_key *key, uint8_t type)
+{
+    uint64_t id = lasting_id(t, key);
+    struct inode *inode = id ? get_lasting(t, id) : NULL;
+    if (!inode)
+        return NULL;
+    close_fd(t, inode);
+    inode->key = *key;
+    inode->type = type;
+    atomic_store(&inode->flags, 0);
+    return inode;
+}
+
+static uint64_t make_id(const struct inode_table *t, uint32_t index)
+{
+    const struct inode *inode = &t->records[index];
+    uint64_t id = lasting_id(t, &inode->key), generation = inode->generation & 0x3fffffffU;
+    if (index == 0 && generation == 0)
+        return 1; /* the root */
+    return id ? id : INODE_ID_MADE | generation << 32 | (index + 1);
 }
 
 static int insert(struct inode_table *t, const struct inode_key *key, uint8_t type, struct inode **ret_inode)
@@ -346,7 +414,7 @@ static int insert(struct inode_table *t, const struct inode_key *key, uint8_t ty
     struct inode *inode = &t->records[index];
     uint32_t generation = inode->generation;
     *inode = (struct inode){.n_lookups = 1, .generation = generation, .fd = -1, .type = type, .key = *key};
-    __atomic_store_n(&inode->nodeid, (uint64_t)generation << 32 | (index + 1), __ATOMIC_RELEASE);
+    __atomic_store_n(&inode->nodeid, make_id(t, index), __ATOMIC_RELEASE);
     chain(t, index);
     t->n_inodes++;
     publish_counts(t);
@@ -360,6 +428,8 @@ int inode_table_intern(struct inode_table *t, const struct inode_key *key, uint8
     int r = 0;
     pthread_mutex_lock(&t->lock);
     struct inode *inode = find(t, key);
+    if (!inode)
+        inode = succeed(t, key, type);
     if (inode)
         inode->n_lookups++;
     else
@@ -398,7 +468,7 @@ bool inode_table_forget_taking(struct inode_table *t, uint64_t nodeid, uint64_t 
 {
     bool freed = false;
     pthread_mutex_lock(&t->lock);
-    struct inode *inode = inode_table_get(t, nodeid);
+    struct inode *inode = is_lasting(nodeid) ? get_lasting(t, nodeid) : get_by_index(t, nodeid);
     if (inode && inode->n_lookups > n_lookups) {
         inode->n_lookups -= n_lookups;
     } else if (inode && nodeid != 1) {

@@ -21,6 +21,8 @@ struct inode_table_config {
     unsigned n_pinned_max;     /* descriptors pinned by inode_table_pin_fd(), on top */
     /* Opens the inode of a key anew, as O_PATH. Returns an fd or -errno. */
     int (*open_key)(void *data, const struct inode *inode);
+    /* The lasting nodeid of a key (2 to INODE_ID_MADE - 1), or 0 for a made one. NULL: every nodeid is made. */
+    uint64_t (*lasting_id)(const struct inode_key *key);
     void *data;
 };
 

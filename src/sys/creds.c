@@ -41,6 +41,11 @@ void creds_set_fsids(uid_t uid, gid_t gid)
     syscall(SYS_setfsuid, uid);
 }
 
+void creds_set_fsgid(gid_t gid)
+{
+    syscall(SYS_setfsgid, gid);
+}
+
 int creds_set_groups(const gid_t *groups, size_t n_groups)
 {
     return syscall(SYS_setgroups, n_groups, groups) < 0 ? -errno : 0;

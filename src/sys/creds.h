@@ -18,6 +18,9 @@ int creds_keep_caps_over_setfsuid(void);
 /* Sets the fsuid and fsgid of this thread. They stay until set again. */
 void creds_set_fsids(uid_t uid, gid_t gid);
 
+/* Sets the fsgid of this thread alone. */
+void creds_set_fsgid(gid_t gid);
+
 /* Sets the supplementary groups of this thread. */
 int creds_set_groups(const gid_t *groups, size_t n_groups);
 

@@ -81,6 +81,15 @@ static int check_passthrough(struct view *view, int root_fd, GError **error)
                              "passthrough=auto does without)");
 }
 
+/*
+ * Whether file handles of the view outlive the kernel's memory of their inodes. Not with gid=: who can open handles
+ * reaches the whole file system with them, which is what a bind mount gives, and more than a volume should.
+ */
+static bool handles_last(const struct view *view)
+{
+    return !view->hook_data && !view->options->has_gid;
+}
+
 static void describe(struct view *view, struct memory *memory, const struct fuse_lowlevel_ops *ops,
                      struct transport_config *ret_config)
 {
@@ -92,7 +101,8 @@ static void describe(struct view *view, struct memory *memory, const struct fuse
         .wants = {.passthrough = options->passthrough != VIEW_PASSTHROUGH_OFF,
                   .max_stack_depth = stack_depth_of(memory->header->root_fd),
                   .cache = options->cache != VIEW_CACHE_NONE,
-                  .posix_acl = !options->no_acl},
+                  .posix_acl = !options->no_acl,
+                  .export = handles_last(view)},
         .ops = ops,
         .raw = view->hook_data ? layers_view_raw : gid_view_raw,
         .forget = view_forget_one,
@@ -157,6 +167,8 @@ int worker_run(const struct view_options *options, struct layers *layers, struct
     struct view view = {.options = options, .source = memory->source, .dev_fd = memory->header->dev_fd};
     struct inode_table_config config = {
         .state = memory->inodes, .open_key = layers ? layers_view_open_key : open_gid_key, .data = &view};
+    if (!layers && !options->has_gid)
+        config.lasting_id = source_lasting_id;
     share_out_fds(&config);
     become_server();
 

@@ -87,7 +87,16 @@ static int set_owner(struct view *view, int fd, const struct stat *wanted, int t
         else if (wanted->st_gid != view->options->view_gid && view->options->chgrp == VIEW_CHGRP_REFUSE)
             r = -EPERM;
     }
-    return r < 0 ? r : inode_fd_chown(fd, disk_uid, disk_gid);
+    if (r < 0)
+        return r;
+    /* chown clears setgid without group-execute unless the caller may keep it, and then the disk must think so too. */
+    bool keep_setgid = request_current_header()->uid == 0 && view->allow_setid;
+    if (keep_setgid)
+        creds_set_fsetid(true);
+    r = inode_fd_chown(fd, disk_uid, disk_gid);
+    if (keep_setgid)
+        creds_set_fsetid(false);
+    return r;
 }
 
 static int set_mode(struct view *view, int fd, mode_t view_mode)
@@ -111,12 +120,9 @@ static int set_mode(struct view *view, int fd, mode_t view_mode)
 static int set_size(struct view *view, int fd, off_t size_bytes)
 {
     const struct fuse_setattr_in *in = (const void *)(request_current_header() + 1);
-    bool keep_setid = !(in->valid & FATTR_KILL_SUIDGID) && view->allow_setid; /* a caller with CAP_FSETID */
-    if (keep_setid)
-        creds_set_fsetid(true);
+    view_begin_data_change(view, !(in->valid & FATTR_KILL_SUIDGID));
     int r = inode_fd_truncate(fd, size_bytes);
-    if (keep_setid)
-        creds_set_fsetid(false);
+    view_end_data_change();
     return r;
 }
 

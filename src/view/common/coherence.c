@@ -109,6 +109,9 @@ int view_cover_inode(struct view *view, const struct inode *dir, struct inode *i
 
 double view_attr_timeout(const struct view *view, const struct inode *inode, const struct stat *st)
 {
+    /* What the kernel does to a file by itself is not told: mtime of a mapping, set-id bits that a write clears. */
+    if (inode->n_writers > 0 || (S_ISREG(st->st_mode) && st->st_mode & (S_ISUID | S_ISGID)))
+        return 0;
     uint16_t flags = atomic_load(&inode->flags);
     bool watched = flags & INODE_FLAG_WATCHED;
     bool covered = flags & INODE_FLAG_COVERED && st->st_nlink == 1 && !S_ISDIR(st->st_mode);

@@ -15,6 +15,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Whether this thread has raised CAP_FSETID. */
+static __thread bool has_fsetid;
+
 /*
  * The group that the kernel sends along with a create (FUSE_CREATE_SUPP_GROUP): that of the parent, if the caller is in
  * it. It stands behind the request's own data, in extensions that the header's total_extlen counts in units of 8 bytes.
@@ -77,6 +80,25 @@ void view_become_server(void)
     creds_set_fsids(0, 0);
     creds_set_groups(NULL, 0);
     umask(0);
+}
+
+void view_begin_data_change(const struct view *view, bool keep_setid)
+{
+    gid_t disk_gid;
+    if (view_gid_to_disk(view, request_current_header()->gid, &disk_gid) == 0)
+        creds_set_fsgid(disk_gid);
+    if (keep_setid && view->allow_setid) {
+        creds_set_fsetid(true);
+        has_fsetid = true;
+    }
+}
+
+void view_end_data_change(void)
+{
+    creds_set_fsgid(0);
+    if (has_fsetid)
+        creds_set_fsetid(false);
+    has_fsetid = false;
 }
 
 int view_create_mode(const struct view *view, mode_t view_mode, mode_t *ret_disk_mode)

@@ -102,6 +102,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
         return;
     }
     size_t done = 0;
+    view_begin_data_change(view, request_current_header()->uid == 0);
     while (r == 0 && done < size) {
         ssize_t n = pwrite(file.fd, bytes + done, size - done, offset + (off_t)done);
         if (n > 0)
@@ -109,6 +110,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
         else if (n == 0 || errno != EINTR)
             r = n == 0 ? -EIO : -errno;
     }
+    view_end_data_change();
     if (done > 0 && fi->fh & (O_SYNC | O_DSYNC) && fdatasync(file.fd) < 0)
         r = -errno;
     data_files_put(view->data_files, &file);
@@ -137,7 +139,9 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
     struct data_file file;
     int r = get_writable(view, ino, fi->fh, &file);
     if (r == 0) {
+        view_begin_data_change(view, request_current_header()->uid == 0);
         r = fallocate(file.fd, mode, offset, length) < 0 ? -errno : 0;
+        view_end_data_change();
         data_files_put(view->data_files, &file);
     }
     view_reply_error(req, r);
@@ -176,8 +180,10 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
     if (r == 0) {
         /* Less than asked for is a valid answer, and the reply has 32 bits. */
         size_t part = MIN(length, (size_t)1 << 30);
+        view_begin_data_change(view, request_current_header()->uid == 0);
         ssize_t n = copy_file_range(in.fd, &offset_in, out.fd, &offset_out, part, (unsigned)flags);
         r = n < 0 ? -errno : 0;
+        view_end_data_change();
         data_files_put(view->data_files, &out);
         if (r == 0)
             fuse_reply_write(req, (size_t)n);

@@ -9,6 +9,8 @@
  */
 #include "base/fd.h"
 #include "base/log.h"
+#include "fuse/abi.h"
+#include "fuse/notify.h"
 #include "sys/fuse_dev.h"
 #include "sys/inode_fd.h"
 #include "view/common/data_files.h"
@@ -25,7 +27,9 @@ static void choose_io(struct view *view, struct inode *inode, int fd)
     atomic_fetch_and(&inode->flags, (uint16_t)~INODE_FLAG_PASSTHROUGH);
     if (!atomic_load_explicit(&view->passthrough, memory_order_relaxed))
         return;
+    view_begin_data_change(view, false); /* the kernel does the file's I/O with the credentials of this call */
     int r = fuse_dev_backing_open(view->dev_fd, fd, &id);
+    view_end_data_change();
     if (r == 0) {
         inode->backing_id = id;
         atomic_fetch_or(&inode->flags, INODE_FLAG_PASSTHROUGH);
@@ -36,20 +40,34 @@ static void choose_io(struct view *view, struct inode *inode, int fd)
     }
 }
 
-static void count_open(struct view *view, struct inode *inode, int fd)
+static bool opens_for_writing(int open_flags)
+{
+    return (open_flags & O_ACCMODE) != O_RDONLY;
+}
+
+/*
+ * Counts an open. From its first writer on, the kernel is to ask for the attributes each time (view_attr_timeout()):
+ * what a mapping changes of them is told to nobody.
+ */
+static void count_open(struct view *view, struct inode *inode, int fd, int open_flags)
 {
     inode_table_lock(view->inodes, inode);
     if (inode->n_opens == 0)
         choose_io(view, inode, fd);
     inode->n_opens++;
+    bool first_writer = opens_for_writing(open_flags) && inode->n_writers++ == 0;
     inode_table_unlock(view->inodes, inode);
+    if (first_writer && view->cached_s > 0)
+        notify_inval_attributes(view->transport, inode->nodeid); /* takes no lock that a request holds */
 }
 
-void view_count_release(struct view *view, struct inode *inode)
+void view_count_release(struct view *view, struct inode *inode, int open_flags)
 {
     int32_t id = 0;
     inode_table_lock(view->inodes, inode);
     bool last = inode->n_opens > 0 && --inode->n_opens == 0;
+    if (opens_for_writing(open_flags) && inode->n_writers > 0)
+        inode->n_writers--;
     if (last) {
         id = inode->backing_id;
         inode->backing_id = 0;
@@ -105,7 +123,7 @@ int view_count_open(struct view *view, struct inode *inode, int open_flags, stru
     if (fd < 0)
         return fd;
     inode_table_pin_fd(view->inodes, inode); /* best effort: see inode_table.h */
-    count_open(view, inode, fd);
+    count_open(view, inode, fd, open_flags);
     inode_table_put_fd(view->inodes, inode);
     *ret_out = (struct abi_open_out){
         .fh = (uint32_t)open_flags, .open_flags = answer_flags(view, inode), .backing_id = inode->backing_id};
@@ -120,7 +138,10 @@ static int try_open(struct view *view, int fd, int flags)
 {
     if ((flags & O_ACCMODE) == O_RDONLY && !(flags & (O_TRUNC | O_NOATIME)))
         return 0;
+    const struct fuse_open_in *in = (const void *)(request_current_header() + 1);
+    view_begin_data_change(view, !(in->open_flags & FUSE_OPEN_KILL_SUIDGID));
     int opened = inode_fd_reopen(fd, (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_DIRECTORY)) | O_NONBLOCK);
+    view_end_data_change();
     if (opened < 0)
         return opened;
     fd_close(opened);
@@ -159,7 +180,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (r < 0)
         view_reply_error(req, r);
     else if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) < 0)
-        view_count_release(view, inode); /* the caller was interrupted: no RELEASE will come */
+        view_count_release(view, inode, fi->flags); /* the caller was interrupted: no RELEASE will come */
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -167,7 +188,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     struct view *view = view_of_request(req);
     struct inode *inode = inode_table_get(view->inodes, ino);
     if (inode)
-        view_count_release(view, inode);
+        view_count_release(view, inode, (int)fi->fh);
     view_reply_error(req, 0);
 }
 

@@ -162,6 +162,50 @@ int source_open_key(struct source_state *state, const struct inode_key *key)
     return handle_open(state->mounts[number].fd, &handle, O_PATH | O_NOFOLLOW);
 }
 
+/* FILEID_INO32_GEN: inode number and generation, 32 bits each. A file system that gets generation 0 takes any. */
+#define INO32_GEN       1
+#define INO32_GEN_BYTES 8
+
+static bool is_lasting(const struct inode_key *key)
+{
+    uint16_t mount;
+    int32_t type;
+    if (key->bytes[0] != 'H' || key->n_bytes != HANDLE_HEAD_BYTES + INO32_GEN_BYTES)
+        return false;
+    memcpy(&mount, key->bytes + 1, sizeof(mount));
+    memcpy(&type, key->bytes + 3, sizeof(type));
+    return mount == 0 && type == INO32_GEN;
+}
+
+static uint32_t word_of(const struct inode_key *key, unsigned number)
+{
+    uint32_t word;
+    memcpy(&word, key->bytes + HANDLE_HEAD_BYTES + number * sizeof(word), sizeof(word));
+    return word;
+}
+
+uint64_t source_lasting_id(const struct inode_key *key)
+{
+    uint32_t ino = is_lasting(key) ? word_of(key, 0) : 0;
+    return ino > 1 ? ino : 0; /* 1 is the root of a view */
+}
+
+uint32_t source_generation(const struct inode_key *key)
+{
+    return is_lasting(key) ? word_of(key, 1) : 0;
+}
+
+int source_open_lasting(struct source_state *state, uint64_t id)
+{
+    uint32_t words[2] = {(uint32_t)id, 0};
+    struct handle handle = {.type = INO32_GEN, .n_bytes = sizeof(words)};
+    if (!state->handles || id > UINT32_MAX)
+        return -ESTALE;
+    memcpy(handle.bytes, words, sizeof(words));
+    int fd = handle_open(state->mounts[0].fd, &handle, O_PATH | O_NOFOLLOW);
+    return fd < 0 ? -ESTALE : fd;
+}
+
 uint64_t source_ino(const struct source_state *state, const struct statx *stx)
 {
     uint64_t device = device_of(stx);

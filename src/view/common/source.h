@@ -50,5 +50,15 @@ uint64_t source_find(struct source_state *state, struct inode_table *inodes, con
 /* Opens a key as O_PATH. -ESTALE if it is gone, or if the key is none that can be opened. */
 int source_open_key(struct source_state *state, const struct inode_key *key);
 
+/*
+ * What of a key makes a file handle of the view last: the inode number as its nodeid, and the generation. 0 where there
+ * is none: only handles of the type that ext4 and its kin use, on the mount of the root, are opened by number alone.
+ */
+uint64_t source_lasting_id(const struct inode_key *key);
+uint32_t source_generation(const struct inode_key *key);
+
+/* Opens the inode with a lasting id as O_PATH, whatever its generation. -ESTALE if there is none. */
+int source_open_lasting(struct source_state *state, uint64_t id);
+
 /* An inode number that tells apart inodes of different devices in the tree (btrfs subvolumes, mounts). */
 uint64_t source_ino(const struct source_state *state, const struct statx *stx);

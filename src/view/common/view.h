@@ -99,6 +99,13 @@ double view_entry_timeout(const struct view *view, const struct inode *dir);
  */
 int view_become_caller(const struct view *view, mode_t umask_of_caller, const struct statx *parent_stx);
 void view_become_server(void);
+/*
+ * Takes on what of the caller decides whether setuid and setgid bits survive a change of data, since the disk's file
+ * system asks the thread that does it: its group (a member keeps setgid where the group may not execute), and, where
+ * the view allows the bits and keep_setid says so, CAP_FSETID. Undone by view_end_data_change().
+ */
+void view_begin_data_change(const struct view *view, bool keep_setid);
+void view_end_data_change(void);
 /* The mode to create with on disk, of the mode that a client asked for. Device nodes may be refused. */
 int view_create_mode(const struct view *view, mode_t view_mode, mode_t *ret_disk_mode);
 
@@ -109,7 +116,7 @@ int view_create_mode(const struct view *view, mode_t view_mode, mode_t *ret_disk
  * if the answer finds no taker.
  */
 int view_count_open(struct view *view, struct inode *inode, int open_flags, struct abi_open_out *ret_out);
-void view_count_release(struct view *view, struct inode *inode);
+void view_count_release(struct view *view, struct inode *inode, int open_flags);
 
 /* The entry part of an answer to create, as libfuse would make it. */
 void view_entry_out(const struct fuse_entry_param *entry, struct fuse_entry_out *out);

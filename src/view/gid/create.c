@@ -150,9 +150,9 @@ static int create_and_open(struct creation *c, struct created_answer *ret_answer
     return r;
 }
 
-static void undo_create_and_open(struct view *view, struct inode *inode)
+static void undo_create_and_open(struct view *view, struct inode *inode, int open_flags)
 {
-    view_count_release(view, inode);
+    view_count_release(view, inode, open_flags);
     view_forget_one(view, inode->nodeid, 1);
 }
 
@@ -175,7 +175,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     if (r < 0)
         view_reply_error(req, r);
     else if (fuse_reply_buf(req, (const char *)&answer, sizeof(answer)) < 0)
-        undo_create_and_open(c.view, inode);
+        undo_create_and_open(c.view, inode, c.open_flags);
 }
 
 void gid_raw_tmpfile(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes)
@@ -202,7 +202,7 @@ void gid_raw_tmpfile(struct view *view, const struct fuse_in_header *header, con
     }
     int sent = transport_reply_raw(view->transport, header->unique, r, &answer, sizeof(answer));
     if (r == 0 && sent < 0)
-        undo_create_and_open(view, inode);
+        undo_create_and_open(view, inode, c.open_flags);
 }
 
 void gid_ops_create(struct fuse_lowlevel_ops *ops)

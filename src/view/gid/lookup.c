@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 int dir_get(struct view *view, fuse_ino_t ino, struct dir *ret_dir)
 {
@@ -41,17 +42,18 @@ int names_make_entry(struct view *view, const struct dir *parent, int *fd, enum 
         view_forget_one(view, (*ret_inode)->nodeid, 1);
         return r;
     }
-    *ret_entry = (struct fuse_entry_param){.ino = (*ret_inode)->nodeid};
+    *ret_entry = (struct fuse_entry_param){.ino = (*ret_inode)->nodeid, .generation = source_generation(&key)};
     view_attributes(view, *ret_inode, &stx, &ret_entry->attr);
     ret_entry->attr_timeout = view_attr_timeout(view, *ret_inode, &ret_entry->attr);
-    ret_entry->entry_timeout = view_entry_timeout(view, parent->inode);
+    ret_entry->entry_timeout = parent->inode ? view_entry_timeout(view, parent->inode) : 0;
     return 0;
 }
 
 static int lookup(struct view *view, const struct dir *parent, const char *name, struct fuse_entry_param *ret_entry)
 {
     struct inode *inode;
-    auto_fd int fd = openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    bool above_root = parent->inode->nodeid == FUSE_ROOT_ID && strcmp(name, "..") == 0;
+    auto_fd int fd = openat(parent->fd, above_root ? "." : name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     return names_make_entry(view, parent, &fd, INODE_KEEP_CACHED, ret_entry, &inode);
@@ -72,10 +74,31 @@ void names_reply_lookup(fuse_req_t req, struct view *view, const struct dir *par
     }
 }
 
+/*
+ * Looks an inode up by its nodeid alone (name "."): a client opens a file handle that it took in this view, or in an
+ * earlier mount of it.
+ */
+static void lookup_by_nodeid(fuse_req_t req, struct view *view, fuse_ino_t ino)
+{
+    struct fuse_entry_param entry = {0};
+    struct inode *inode = inode_table_get(view->inodes, ino), *found;
+    struct dir nobody = {.inode = NULL, .fd = -1};
+    auto_fd int fd = inode ? source_open_key(view->source, &inode->key) : source_open_lasting(view->source, ino);
+    int r = fd < 0 ? -ESTALE : names_make_entry(view, &nobody, &fd, INODE_KEEP_CACHED, &entry, &found);
+    if (r < 0)
+        view_reply_error(req, r);
+    else if (fuse_reply_entry(req, &entry) < 0)
+        view_forget_one(view, entry.ino, 1);
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct view *view = view_of_request(req);
     struct dir dir;
+    if (strcmp(name, ".") == 0) {
+        lookup_by_nodeid(req, view, parent);
+        return;
+    }
     int r = dir_get(view, parent, &dir);
     if (r < 0) {
         view_reply_error(req, r);

@@ -264,6 +264,61 @@ static void test_a_successor_finds_what_was_there(void **state)
     assert_int_equal(stats.n_fds, 1);
 }
 
+static uint64_t lasting_id_of(const struct inode_key *key)
+{
+    unsigned number;
+    memcpy(&number, key->bytes + 8, sizeof(number));
+    return number < 1000 ? number : 0;
+}
+
+static void use_lasting_ids(struct fixture *f)
+{
+    struct inode_table_config config = {.state = f->state,
+                                        .n_fds_max = 8,
+                                        .n_pinned_max = 4,
+                                        .open_key = open_null,
+                                        .lasting_id = lasting_id_of,
+                                        .data = f};
+    inode_table_free(f->table);
+    assert_int_equal(inode_table_new(&config, &f->table), 0);
+}
+
+static void test_lasting_nodeids_are_those_of_the_disk(void **state)
+{
+    struct fixture *f = *state;
+    use_lasting_ids(f);
+    assert_int_equal(intern(f, 500)->nodeid, 1); /* the root is the root */
+    struct inode *lasting = intern(f, 77), *made = intern(f, 1001);
+    assert_int_equal(lasting->nodeid, 77);
+    assert_true(made->nodeid >= INODE_ID_MADE);
+    assert_ptr_equal(inode_table_get(f->table, 77), lasting);
+    assert_ptr_equal(inode_table_get(f->table, made->nodeid), made);
+    assert_null(inode_table_get(f->table, 78));
+    inode_table_forget(f->table, 77, 1);
+    assert_null(inode_table_get(f->table, 77));
+    assert_int_equal(intern(f, 77)->nodeid, 77); /* the same number when it comes back */
+}
+
+static void test_a_number_used_again_goes_over_with_its_lookups(void **state)
+{
+    struct fixture *f = *state;
+    use_lasting_ids(f);
+    intern(f, 500);
+    struct inode *old = intern(f, 77), *found;
+    struct inode_key old_key = key_of(77), new_key = key_of(77);
+    new_key.bytes[0] = 'n'; /* another generation of the same number */
+    int no_fd = -1;
+    assert_int_equal(inode_table_intern(f->table, &new_key, DT_DIR, &no_fd, INODE_KEEP_NO_FD, &found), 0);
+    assert_ptr_equal(found, old);
+    assert_int_equal(found->n_lookups, 2);
+    assert_int_equal(found->type, DT_DIR);
+    assert_int_equal(inode_table_find(f->table, &old_key), 0);
+    assert_int_equal(inode_table_find(f->table, &new_key), 77);
+    inode_table_forget(f->table, 77, 1);
+    inode_table_forget(f->table, 77, 1);
+    assert_null(inode_table_get(f->table, 77));
+}
+
 /* A thousand random steps against a map from key to count, with a successor taking over now and then. */
 static void test_against_a_naive_table(void **state)
 {
@@ -304,6 +359,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_running_out_of_descriptors_evicts_and_tries_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_move_changes_key_and_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_successor_finds_what_was_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lasting_nodeids_are_those_of_the_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_number_used_again_goes_over_with_its_lookups, setup, teardown),
         cmocka_unit_test_setup_teardown(test_against_a_naive_table, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
