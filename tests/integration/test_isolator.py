@@ -4,11 +4,12 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import unittest
 
-from harness import MountTest, Service, is_mount_point, main, run, skip_file
+from harness import MountTest, Service, is_mount_point, main, run, skip_file, wait_until
 from harness.api import call
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -123,6 +124,27 @@ class IsolatorTest(MountTest):
         self.assertIn("/bin/sh", err)
         self.assertEqual(self.run_container("six", 1001, "exit 7")[0], 7)
         self.assertEqual(self.containers(), [])
+
+    def test_recover_after_the_isolator_was_killed(self):
+        process = self.start("seven", 1001, "echo ready; sleep 600")
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        pid = self.call("GET", "/v1/containers/seven")["pid"]
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=60)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+        self.recover("seven")
+        self.assertEqual(self.containers(), ["seven"], "it still lives")
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not pathlib.Path(f"/proc/{pid}/root/bin").exists(), "the container's end")
+        self.recover()
+        self.assertEqual(self.containers(), [])
+        self.assertEqual(self.call("DELETE", "/v1/volumes/data")["name"], "data")
+
+    def recover(self, *live):
+        done = subprocess.run([self.isolator, "recover", *live], capture_output=True, text=True, timeout=60,
+                              env=self.environment())
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_many_at_once(self):
         processes = [self.start(f"many-{i}", 2000 + i, f"umask 002; echo {i} >> /data/log && id -G")
