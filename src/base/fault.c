@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,8 +24,11 @@ static int matches(const char *pattern, size_t length, const char *name)
 void fault_point(const char *name)
 {
     const char *asked = getenv("GIDFS_FAULT");
-    if (!asked)
+    const char *slash = asked ? strchr(asked, '/') : NULL;
+    if (!asked || (slash && !matches(asked, (size_t)(slash - asked), program_invocation_short_name)))
         return;
+    if (slash)
+        asked = slash + 1;
     size_t length = strcspn(asked, ":");
     if (!matches(asked, length, name))
         return;

@@ -9,7 +9,8 @@
  *    is replaced;
  *  - an attachment is ours by its mount id in the same boot and its view's device, wherever it is: a directory above it
  *    may have been renamed. A mount id alone proves nothing: the kernel hands it out again. The device at the target
- *    counts only while no id is on record;
+ *    counts only while no id is on record, and only if no other row has that mount: an update may have one row that
+ *    leaves and one that comes at the same target;
  *  - an attachment with our id whose view was mounted anew shows a dead view: it is unmounted and made again.
  */
 #include "core/recovery_plan.h"
@@ -29,6 +30,7 @@ struct planner {
     GHashTable *released;        /* ids of the volumes that are released */
     GHashTable *fresh;           /* ids of the volumes whose view is mounted by this plan */
     GHashTable *own_mounts;      /* mounts that some row accounts for */
+    GHashTable *claimed;         /* mounts that the row of an attachment names by id */
 };
 
 static const char *const action_words[] = {
@@ -130,6 +132,11 @@ static void index_facts(struct planner *p)
     }
     for (size_t i = 0; i < f->n_volumes; i++)
         g_hash_table_insert(p->volumes_by_id, (void *)&f->volumes[i].id, (void *)&f->volumes[i]);
+    for (size_t i = 0; i < f->n_attachments; i++) {
+        const struct recovery_attachment *a = &f->attachments[i];
+        if (a->mount_id && a->same_boot)
+            g_hash_table_add(p->claimed, (void *)mount_with_id(p, a->namespace, a->mount_id));
+    }
     for (size_t i = 0; i < f->n_containers; i++)
         g_hash_table_add(p->known, (void *)f->containers[i].id);
     for (size_t i = 0; p->live && f->live[i]; i++)
@@ -211,7 +218,7 @@ static enum finding find_attachment(struct planner *p, const struct recovery_att
     if (!mount && (!a->mount_id || !a->same_boot)) {
         /* the id was not written any more, or means nothing after a reboot: the view's own device must tell */
         mount = mount_at(p, a->namespace, a->target);
-        if (!mount || !view || mount->dev != view->dev)
+        if (!mount || !view || mount->dev != view->dev || g_hash_table_contains(p->claimed, mount))
             return NOT_THERE;
     }
     if (!mount)
@@ -470,6 +477,7 @@ static void start_planner(struct planner *p, const struct recovery_facts *facts)
         .released = g_hash_table_new(g_int64_hash, g_int64_equal),
         .fresh = g_hash_table_new(g_int64_hash, g_int64_equal),
         .own_mounts = g_hash_table_new(NULL, NULL),
+        .claimed = g_hash_table_new(NULL, NULL),
     };
     index_facts(p);
 }
@@ -486,6 +494,7 @@ static GPtrArray *end_planner(struct planner *p)
     g_hash_table_unref(p->released);
     g_hash_table_unref(p->fresh);
     g_hash_table_unref(p->own_mounts);
+    g_hash_table_unref(p->claimed);
     return p->steps;
 }
 

@@ -398,6 +398,7 @@ static void take_back_leaving(struct plan *plan)
             r = write_state(registry, attachment, moving->row->state, moving->row->position, &error);
             if (r == 0)
                 attachment->row->state = moving->row->state;
+            registry_move_attachment(registry, attachment, attachment->row->target); /* known by its target again */
         } else if (moving->is_done && insert_again(plan, moving)) {
             r = container_mount(registry, plan->change->row, moving->row->id, &error);
         }

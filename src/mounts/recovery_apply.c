@@ -62,22 +62,10 @@ static int apply_to_volume(struct registry *registry, const struct recovery_step
     return r < 0 ? r : record_view(registry, volume, step->action == RECOVERY_MOUNT, error);
 }
 
-static struct attachment *find_attachment(struct registry *registry, int64_t id)
-{
-    GHashTableIter iter;
-    struct attachment *attachment;
-    g_hash_table_iter_init(&iter, registry->attachments);
-    while (g_hash_table_iter_next(&iter, NULL, (void **)&attachment)) {
-        if (attachment->row->id == id)
-            return attachment;
-    }
-    return NULL;
-}
-
 static struct attachment *idle_attachment(struct registry *registry, int64_t id)
 {
     struct attachment *attachment;
-    while ((attachment = find_attachment(registry, id)) && attachment->volume->operation) {
+    while ((attachment = g_hash_table_lookup(registry->attachments, &id)) && attachment->volume->operation) {
         g_autoptr(GError) ignored = NULL; /* it is told to who began it */
         bool created = false;
         operation_wait(registry, attachment->volume, &created, &ignored);
@@ -162,7 +150,8 @@ static int apply_to_container(struct registry *registry, const struct recovery_s
 /* A mount without a row, or one whose row is to be mounted again: taken down where it is, without the lock. */
 static int unmount_bare(struct registry *registry, const struct recovery_step *step, GError **error)
 {
-    const struct attachment *attachment = step->row_id ? find_attachment(registry, step->row_id) : NULL;
+    const struct attachment *attachment =
+        step->row_id ? g_hash_table_lookup(registry->attachments, &step->row_id) : NULL;
     pid_t pid = attachment && attachment->row->namespace ? (pid_t)attachment->row->pid : 0;
     g_mutex_unlock(&registry->lock);
     int r = pid ? ns_mount_unmount(pid, step->target, step->mount_id, MOUNT_UNMOUNT_DETACH, error)

@@ -143,7 +143,7 @@ static char *key_of_row(const struct table_attachment *row)
 struct attachment *registry_find_attachment(struct registry *registry, int64_t namespace, const char *target)
 {
     g_autofree char *key = attachment_key(namespace, target);
-    return g_hash_table_lookup(registry->attachments, key);
+    return g_hash_table_lookup(registry->by_target, key);
 }
 
 static void index_by_container(struct registry *registry, struct attachment *attachment)
@@ -175,7 +175,8 @@ struct attachment *registry_add_attachment(struct registry *registry, struct vol
     attachment->row = row;
     attachment->volume = volume;
     g_ptr_array_add(volume->attachments, attachment);
-    g_hash_table_insert(registry->attachments, key_of_row(row), attachment);
+    g_hash_table_insert(registry->attachments, &row->id, attachment);
+    g_hash_table_insert(registry->by_target, key_of_row(row), attachment);
     index_by_container(registry, attachment);
     return attachment;
 }
@@ -183,9 +184,10 @@ struct attachment *registry_add_attachment(struct registry *registry, struct vol
 void registry_forget_attachment(struct registry *registry, struct attachment *attachment)
 {
     g_autofree char *key = key_of_row(attachment->row);
-    if (g_hash_table_lookup(registry->attachments, key) == attachment)
-        g_hash_table_remove(registry->attachments, key);
+    if (g_hash_table_lookup(registry->by_target, key) == attachment)
+        g_hash_table_remove(registry->by_target, key);
     unindex_by_container(registry, attachment);
+    g_hash_table_remove(registry->attachments, &attachment->row->id);
     g_ptr_array_remove(attachment->volume->attachments, attachment);
 }
 
@@ -193,11 +195,12 @@ void registry_forget_attachment(struct registry *registry, struct attachment *at
 void registry_move_attachment(struct registry *registry, struct attachment *attachment, const char *target)
 {
     g_autofree char *key = key_of_row(attachment->row);
-    if (g_hash_table_lookup(registry->attachments, key) == attachment)
-        g_hash_table_remove(registry->attachments, key);
+    if (g_hash_table_lookup(registry->by_target, key) == attachment)
+        g_hash_table_remove(registry->by_target, key);
+    char *copy = g_strdup(target); /* it may be the very same */
     g_free(attachment->row->target);
-    attachment->row->target = g_strdup(target);
-    g_hash_table_insert(registry->attachments, key_of_row(attachment->row), attachment);
+    attachment->row->target = copy;
+    g_hash_table_insert(registry->by_target, key_of_row(attachment->row), attachment);
 }
 
 int refuse_no_volume(const char *name, GError **error)
@@ -335,7 +338,8 @@ static struct registry *allocate_registry(const struct registry_settings *settin
     registry->volumes = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)free_volume);
     registry->by_source = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref,
                                                 (GDestroyNotify)g_ptr_array_unref);
-    registry->attachments = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    registry->attachments = g_hash_table_new(g_int64_hash, g_int64_equal);
+    registry->by_target = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     registry->containers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)container_free);
     registry->by_container = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     registry->state_dir = g_canonicalize_filename(settings->state_dir, NULL);
@@ -388,6 +392,7 @@ void registry_close(struct registry *registry)
         g_cond_wait(&registry->changed, &registry->lock);
     g_mutex_unlock(&registry->lock);
     g_hash_table_unref(registry->attachments);
+    g_hash_table_unref(registry->by_target);
     g_hash_table_unref(registry->by_container);
     g_hash_table_unref(registry->containers);
     g_hash_table_unref(registry->by_source);

@@ -53,7 +53,8 @@ struct registry {
     struct gid_book *gids;
     GHashTable *volumes;           /* name → struct volume, which it owns */
     GHashTable *by_source;         /* identity → GPtrArray of struct volume */
-    GHashTable *attachments;       /* attachment_key → struct attachment */
+    GHashTable *attachments;       /* id → struct attachment */
+    GHashTable *by_target;         /* attachment_key → struct attachment: the one that was added last */
     GHashTable *containers;        /* id → struct container (mounts/container_private.h), which it owns */
     GHashTable *by_container;      /* id of a container, with a row or not → GPtrArray of struct attachment */
     struct gid_pool *block_pool;   /* of subordinate ids */

@@ -35,6 +35,8 @@ static void test_the_point_asked_for_ends_the_process(void **state)
     assert_int_equal(pass_points("step-two:1"), killed);
     assert_int_equal(pass_points("step-one:2"), killed);
     assert_int_equal(pass_points("step-*:3"), killed);
+    assert_int_equal(pass_points("unit-base-fault/step-*:3"), killed);
+    assert_int_equal(pass_points("gidfsd/step-*:3"), 0);
     assert_int_equal(pass_points("step-*:4"), 0);
     assert_int_equal(pass_points("step-one:3"), 0);
     assert_int_equal(pass_points("step"), 0);

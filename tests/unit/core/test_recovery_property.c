@@ -110,6 +110,14 @@ static void make_attachments(struct world *w, GRand *rand)
             .state = (enum recovery_state)g_rand_int_range(rand, 0, 4),
             .same_boot = v->same_boot,
         };
+        const struct recovery_attachment *last = i > 0 ? &w->attachments[w->n_attachments - 2] : NULL;
+        if (last && last->same_boot && one_in(rand, 4)) { /* an update: one leaves, one comes at the same target */
+            *a = *last;
+            a->id = i + 1;
+            a->mount_id = 0;
+            a->state = RECOVERY_PREPARED;
+            continue;
+        }
         a->namespace_gone = a->namespace && (one_in(rand, 3) || !a->same_boot);
         if (a->namespace_gone || one_in(rand, 3))
             continue;
