@@ -169,6 +169,7 @@ int viewd_mount(const struct viewd_request *request)
 {
     g_autoptr(GError) error = NULL;
     struct setup s = {.request = request, .control_fd = -1};
+    close_range(STDERR_FILENO + 1, ~0U, 0); /* what the caller left open would stay open as long as the view */
     int r = prepare(&s, &error), status = EXIT_FAILURE;
     if (r == 0 && request->foreground) {
         status = keep(&s, -1);
