@@ -26,8 +26,10 @@ static const struct {
     {"rw", 0, VIEW_READ_ONLY},
     {"nosuid", VIEW_NOSUID, 0},
     {"suid", 0, VIEW_NOSUID},
+    {"allow_suid", 0, VIEW_NOSUID}, /* mount(8) keeps "suid" and "dev", its own defaults, to itself */
     {"nodev", VIEW_NODEV, 0},
     {"dev", 0, VIEW_NODEV},
+    {"allow_dev", 0, VIEW_NODEV},
     {"noexec", VIEW_NOEXEC, 0},
     {"exec", 0, VIEW_NOEXEC},
     {"noatime", VIEW_NOATIME, VIEW_STRICTATIME},

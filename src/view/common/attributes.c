@@ -90,12 +90,9 @@ static int set_owner(struct view *view, int fd, const struct stat *wanted, int t
     if (r < 0)
         return r;
     /* chown clears setgid without group-execute unless the caller may keep it, and then the disk must think so too. */
-    bool keep_setgid = request_current_header()->uid == 0 && view->allow_setid;
-    if (keep_setgid)
-        creds_set_fsetid(true);
+    view_begin_data_change(view, request_current_header()->uid == 0);
     r = inode_fd_chown(fd, disk_uid, disk_gid);
-    if (keep_setgid)
-        creds_set_fsetid(false);
+    view_end_data_change();
     return r;
 }
 
@@ -143,7 +140,7 @@ static int set_times(int fd, const struct stat *wanted, int to_set)
 static int set_attributes(struct view *view, int fd, const struct stat *wanted, int to_set)
 {
     int r = 0;
-    /* Nothing to set is a chown that names neither: on disk it clears set-id bits all the same. */
+    /* Nothing to set: a chown that names neither, or a write that is to come. Both clear set-id bits on disk. */
     if (to_set == 0 || to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
         r = set_owner(view, fd, wanted, to_set);
     if (r == 0 && to_set & FUSE_SET_ATTR_MODE)
