@@ -46,14 +46,14 @@ static void report(const char *step, int r)
  * What a worker's work needs: to read, write and own files as anybody (CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER,
  * SETUID, SETGID), to open file handles (DAC_READ_SEARCH), to register backing files, watch file systems and reach
  * trusted attributes (SYS_ADMIN), to pass on chattr +i of a client that the kernel has found to be entitled
- * (LINUX_IMMUTABLE), and to keep the setgid bit at an owner's chmod (FSETID: permitted, raised for that call alone).
+ * (LINUX_IMMUTABLE), to take a file's capabilities away when it is written (SETFCAP), and to keep the setgid bit at an
+ * owner's chmod (FSETID: permitted, raised for that call alone).
  */
 static uint64_t worker_caps(const struct sandbox_needs *needs)
 {
     uint64_t caps = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) |
-                    BIT(CAP_FSETID) | BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_LINUX_IMMUTABLE) | BIT(CAP_SYS_ADMIN);
-    if (needs->file_caps)
-        caps |= BIT(CAP_SETFCAP);
+                    BIT(CAP_FSETID) | BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETFCAP) | BIT(CAP_LINUX_IMMUTABLE) |
+                    BIT(CAP_SYS_ADMIN);
     if (needs->device_nodes)
         caps |= BIT(CAP_MKNOD);
     return caps;

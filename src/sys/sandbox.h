@@ -18,7 +18,6 @@ void sandbox_clean_fds(void);
 
 /* Whatever depends on the view. */
 struct sandbox_needs {
-    bool file_caps;    /* file capabilities may reach the disk */
     bool device_nodes; /* device nodes are made on the disk */
 };
 

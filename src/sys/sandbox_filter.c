@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The system calls of a worker. The list is that of a file server over open descriptors: no way to run a program, to
- * make a socket, to mount, to enter a namespace, to signal or look into another process, to load code.
+ * make a socket to anybody, to mount, to enter a namespace, to signal or look into another process, to load code.
  *
  * Refused calls fail with EPERM instead of ending the process: a C library that tries something new costs an error,
  * not the view. Calls without conditions cost next to nothing: the kernel keeps a bitmap of them.
@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* By name; what this machine or libseccomp doesn't know is left out. */
@@ -41,7 +42,7 @@ static const char *const allowed[] = {
     "timerfd_gettime", "timerfd_gettime64", "signalfd4",
     /* memory and threads */
     "brk", "munmap", "mremap", "madvise", "msync", "mincore", "membarrier", "futex", "futex_time64", "set_robust_list",
-    "get_robust_list", "rseq", "set_tid_address", "arch_prctl", "sched_yield", "sched_getaffinity", "exit",
+    "get_robust_list", "rseq", "set_tid_address", "arch_prctl", "sched_yield", "waitid", "sched_getaffinity", "exit",
     "exit_group", "restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending",
     "rt_sigtimedwait", "sigaltstack", "sigreturn", "clone3",
     /* time and the process itself */
@@ -52,7 +53,7 @@ static const char *const allowed[] = {
     /* acting for a client: these change this thread alone */
     "setfsuid", "setfsuid32", "setfsgid", "setfsgid32", "setgroups", "setgroups32", "capget", "capset",
     /* sockets that are connected already, or listening: the log and the control socket */
-    "accept4", "recvfrom", "recvmsg", "sendto", "sendmsg", "shutdown", "getsockopt", "getpeername"};
+    "accept4", "connect", "recvfrom", "recvmsg", "sendto", "sendmsg", "shutdown", "getsockopt", "getpeername"};
 
 /* Newer than the libseccomp of Debian 12; numbers from 424 on are the same everywhere. */
 static const int allowed_by_number[] = {
@@ -84,14 +85,16 @@ struct condition {
 #define GET_FS_UUID _IOR(0x15, 0, char[17])
 
 static const struct condition conditions[] = {
+    {"socketpair", 0, WORD, AF_UNIX},
     {"unshare", 0, ALL_BITS, CLONE_FS}, /* a umask for each thread */
-    {"clone", 0, NAMESPACES | CLONE_THREAD, CLONE_THREAD},
+    {"clone", 0, NAMESPACES, 0},        /* threads, and the notifier of a watch */
     {"mmap", 2, PROT_EXEC, 0},
     {"mmap2", 2, PROT_EXEC, 0},
     {"mprotect", 2, PROT_EXEC, 0},
     {"prctl", 0, WORD, PR_SET_NAME},
     {"prctl", 0, WORD, PR_GET_NAME},
-    {"prctl", 0, WORD, PR_SET_VMA}, /* malloc names its memory */
+    {"prctl", 0, WORD, PR_SET_PDEATHSIG}, /* of the notifier */
+    {"prctl", 0, WORD, PR_SET_VMA},       /* malloc names its memory */
     {"prlimit64", 0, WORD, 0},
     /* F_SETOWN and F_SETSIG would send signals to other processes */
     {"fcntl", 1, WORD, F_DUPFD},
@@ -147,10 +150,11 @@ static int add_conditional(scmp_filter_ctx filter)
 }
 
 /*
- * clone3: the flags behind its pointer cannot be looked at, and without it the C library takes clone. A filter of its
- * own and without the log, where every thread that starts would be told of.
+ * What is refused in the course of things goes into a filter of its own, without the log. clone3: the flags behind its
+ * pointer cannot be looked at, and without it the C library takes clone. connect: the log tries it when it loses its
+ * daemon, and in an empty root there is no way back to it.
  */
-static int load_without_clone3(void)
+static int load_unlogged(void)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     int r = filter ? 0 : -ENOMEM;
@@ -158,6 +162,8 @@ static int load_without_clone3(void)
         r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
     if (r == 0)
         r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (r == 0)
+        r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(connect), 0);
     if (r == 0)
         r = seccomp_load(filter);
     seccomp_release(filter);
@@ -191,6 +197,6 @@ int sandbox_filter_load(void)
 #else
     bool wanted = true;
 #endif
-    int r = wanted ? load_without_clone3() : -EOPNOTSUPP;
+    int r = wanted ? load_unlogged() : -EOPNOTSUPP;
     return r == 0 ? load_list() : r;
 }

@@ -156,7 +156,6 @@ static int prepare_view(struct view *view, struct layers *layers, int root_fd)
 struct sandbox_needs worker_needs(const struct view_options *options)
 {
     return (struct sandbox_needs){
-        .file_caps = !options->has_gid || !(options->flags & VIEW_NOSUID),
         .device_nodes = !options->has_gid || options->n_lower_dirs > 0, /* copied up, if not made */
     };
 }

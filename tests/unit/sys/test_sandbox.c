@@ -76,9 +76,12 @@ static long make_namespace(void)
     return unshare(CLONE_FS | CLONE_NEWUSER);
 }
 
-static long fork_a_process(void)
+static long start_in_a_namespace(void)
 {
-    return fork();
+    long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0)
+        _exit(0);
+    return pid;
 }
 
 static long trace(void)
@@ -148,7 +151,7 @@ static void test_what_a_server_has_no_use_for_is_refused(void **state)
         clone_a_mount,
         enter_namespace,
         make_namespace,
-        fork_a_process,
+        start_in_a_namespace,
         trace,
         signal_another,
         be_signalled_for_another,
