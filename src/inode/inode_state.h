@@ -35,7 +35,9 @@ enum inode_flags {
     INODE_FLAG_NO_HANDLE = 1 << 4,   /* fd is the only way to the inode */
     INODE_FLAG_COVERED = 1 << 5,     /* was last seen in a directory that is watched */
     INODE_FLAG_UNWATCHABLE = 1 << 6, /* its file system can't be watched */
-    INODE_FLAG_USER_1 = 1 << 8,      /* from here on for the view that owns the table */
+    INODE_FLAG_WRITTEN = 1 << 7,     /* others than the worker were heard to write to it */
+    INODE_FLAG_QUIET = 1 << 8,       /* writes to it are not reported, and the kernel knows no attributes of it */
+    INODE_FLAG_USER_1 = 1 << 9,      /* from here on for the view that owns the table */
 };
 
 struct inode {

@@ -40,6 +40,12 @@ int fanotify_group_unmark(int group_fd, int fd, bool is_dir)
     return inode_fd_mark(group_fd, FAN_MARK_REMOVE, is_dir ? DIR_EVENTS : FILE_EVENTS, fd, is_dir);
 }
 
+int fanotify_group_ignore_data(int group_fd, int fd, bool ignored)
+{
+    unsigned flags = ignored ? FAN_MARK_ADD | FAN_MARK_IGNORED_SURV_MODIFY | FAN_MARK_EVICTABLE : FAN_MARK_REMOVE;
+    return inode_fd_mark(group_fd, flags | FAN_MARK_IGNORED_MASK, FAN_MODIFY, fd, false);
+}
+
 bool fanotify_sees_all(int fd)
 {
     static const uint32_t foreign[] = {

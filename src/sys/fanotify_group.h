@@ -27,6 +27,12 @@ int fanotify_group_mark(int group_fd, int fd, bool is_dir);
 int fanotify_group_unmark(int group_fd, int fd, bool is_dir);
 
 /*
+ * Stops, and begins again, to report data changes of a file that is in a marked directory. This one does not keep the
+ * inode in memory: if the kernel drops it, changes are reported again.
+ */
+int fanotify_group_ignore_data(int group_fd, int fd, bool ignored);
+
+/*
  * Whether all changes on the file system of fd are made by this kernel. Those that another machine makes raise no
  * events: network and cluster file systems, and what another FUSE server serves.
  */

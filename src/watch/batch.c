@@ -153,8 +153,12 @@ static void take_inode(struct batch *b, const struct fanotify_change *change)
     const struct handle *handle = of_itself ? &change->dir : &change->object;
     uint64_t parent = of_itself ? 0 : find_one(b, &change->dir);
     unsigned at = 0;
-    for (uint64_t nodeid; (nodeid = b->config.find(b->config.data, handle, &at));)
-        add_stale(b, nodeid, parent == nodeid ? 0 : parent, change->what & FANOTIFY_DATA && may_have_pages(b, nodeid));
+    for (uint64_t nodeid; (nodeid = b->config.find(b->config.data, handle, &at));) {
+        bool pages = change->what & FANOTIFY_DATA && may_have_pages(b, nodeid);
+        if (change->what & FANOTIFY_DATA && !pages)
+            b->ops.hush(b->data, nodeid);
+        add_stale(b, nodeid, parent == nodeid ? 0 : parent, pages);
+    }
 }
 
 /* Directories whose own parent is not known yet: it may be needed (orders.c). */

@@ -15,6 +15,8 @@ struct batch_ops {
     int (*put)(void *data, struct packet *packet);
     /* Watches an inode itself, wherever it is, if it is still known. */
     void (*cover)(void *data, uint64_t nodeid);
+    /* A file is written to, and its attributes are about to be dropped: the next write need not be reported. */
+    void (*hush)(void *data, uint64_t nodeid);
 };
 
 struct batch *batch_new(const struct watch_config *config, const struct batch_ops *ops, void *data);

@@ -27,6 +27,12 @@
  * carry our pid and are ignored. What is written through passthrough carries the client's: that costs the kernel
  * a question for the attributes, and pages are never dropped for it, since it has none then.
  *
+ * Writers. An event for each write would double the price of a small write. So a file that is written to again and
+ * again is hushed (INODE_FLAG_QUIET): its writes are ignored by the kernel, and its attributes are dropped after that.
+ * They are unknown to the kernel until it asks; then the file is listened to again before its attributes are read for
+ * the answer. An answer that was under way when the file was hushed is dropped with the others. Not done where the
+ * kernel may hold pages of the file: those could be mapped, and nothing is asked for those.
+ *
  * Threads and locks. `marks_lock` makes marking and setting the flag one step, and forgetting and unmarking: without it
  * a directory that is looked up again while it is forgotten could have the flag and no mark. It is taken before the
  * inode table's lock. The thread never waits for the kernel: the notifier does (notifier.h). It rests a millisecond
@@ -121,6 +127,50 @@ static void cover_node(void *data, uint64_t nodeid)
     pthread_mutex_unlock(&w->marks_lock);
 }
 
+/* Each half is done so that a worker that dies between leaves a flag without effect, and not the other way round. */
+static void hush(void *data, uint64_t nodeid)
+{
+    const unsigned marked = INODE_FLAG_WATCHED | INODE_FLAG_QUIET;
+    struct watch *w = data;
+    pthread_mutex_lock(&w->marks_lock);
+    struct inode *inode = inode_table_get(w->config.inodes, nodeid);
+    uint16_t flags = inode ? atomic_fetch_or(&inode->flags, INODE_FLAG_WRITTEN) : 0;
+    if (flags & INODE_FLAG_WRITTEN && !(flags & marked) && inode->type == DT_REG) {
+        auto_fd int fd = w->config.open_key(w->config.data, &inode->key);
+        atomic_fetch_or(&inode->flags, INODE_FLAG_QUIET);
+        if (fd < 0 || fanotify_group_ignore_data(w->config.state->group_fd, fd, true) < 0)
+            atomic_fetch_and(&inode->flags, (uint16_t)~INODE_FLAG_QUIET);
+    }
+    pthread_mutex_unlock(&w->marks_lock);
+}
+
+/* With marks_lock held. */
+static void listen_again(struct watch *w, struct inode *inode, int fd)
+{
+    fanotify_group_ignore_data(w->config.state->group_fd, fd, false); /* -ENOENT: the kernel had dropped it */
+    atomic_fetch_and(&inode->flags, (uint16_t)~INODE_FLAG_QUIET);
+}
+
+bool watch_listen(struct watch *w, struct inode *inode, int fd)
+{
+    pthread_mutex_lock(&w->marks_lock);
+    bool was_quiet = atomic_load(&inode->flags) & INODE_FLAG_QUIET;
+    if (was_quiet)
+        listen_again(w, inode, fd);
+    pthread_mutex_unlock(&w->marks_lock);
+    return was_quiet;
+}
+
+/* A mark that ignores must not outlive the record that says so. With marks_lock held. */
+static void listen_before_forgetting(struct watch *w, uint64_t nodeid)
+{
+    struct inode *inode = inode_table_get(w->config.inodes, nodeid);
+    if (!inode || !(atomic_load(&inode->flags) & INODE_FLAG_QUIET))
+        return;
+    auto_fd int fd = w->config.open_key(w->config.data, &inode->key);
+    listen_again(w, inode, fd);
+}
+
 /* If the inode can't be opened any more it is gone, and its mark with it. */
 static void unmark(struct watch *w, const struct inode_remains *remains)
 {
@@ -135,6 +185,7 @@ void watch_forget(struct watch *w, uint64_t nodeid, uint64_t n_lookups)
 {
     struct inode_remains remains;
     pthread_mutex_lock(&w->marks_lock);
+    listen_before_forgetting(w, nodeid);
     bool freed = inode_table_forget_taking(w->config.inodes, nodeid, n_lookups, &remains);
     if (freed && remains.flags & INODE_FLAG_WATCHED)
         unmark(w, &remains);
@@ -240,7 +291,7 @@ static void *thread_main(void *data)
 
 static void clear_flags(struct inode *inode, void *data)
 {
-    const unsigned flags = INODE_FLAG_WATCHED | INODE_FLAG_COVERED | INODE_FLAG_UNWATCHABLE;
+    const unsigned flags = INODE_FLAG_WATCHED | INODE_FLAG_COVERED | INODE_FLAG_UNWATCHABLE | INODE_FLAG_QUIET;
     atomic_fetch_and(&inode->flags, (uint16_t)~flags);
 }
 
@@ -274,7 +325,7 @@ int watch_new(const struct watch_config *config, struct watch **ret_watch)
     struct inode_table_stats stats;
     inode_table_get_stats(config->inodes, &stats);
     w->drop_first = config->state->reading != 0 || (config->state->group_fd < 0 && stats.n_inodes > 1);
-    w->batch = batch_new(config, &(struct batch_ops){.put = put, .cover = cover_node}, w);
+    w->batch = batch_new(config, &(struct batch_ops){.put = put, .cover = cover_node, .hush = hush}, w);
     int r = w->stop_fd < 0 || !w->buffer ? -ENOMEM : 0;
     if (r == 0 && config->state->group_fd < 0)
         r = open_group(w);

@@ -46,5 +46,11 @@ void watch_free(struct watch *watch);
  */
 bool watch_cover(struct watch *watch, struct inode *inode, int fd);
 
+/*
+ * To be called after attributes were read of an inode for the kernel, if it has INODE_FLAG_QUIET: from here on writes
+ * to it are reported. Returns true if they were not before, and what was read must be read again.
+ */
+bool watch_listen(struct watch *watch, struct inode *inode, int fd);
+
 /* As inode_table_forget(), for inodes that may be watched. */
 void watch_forget(struct watch *watch, uint64_t nodeid, uint64_t n_lookups);

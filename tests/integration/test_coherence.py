@@ -3,18 +3,23 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import time
 
-from harness import MountTest, main, run, scaled
+from harness import MountTest, main, run, scaled, wait_until
+from harness.control import Control
 
 DEADLINE_S = 20  # only bounds a failure: what is asserted is that the new state is seen, not how soon
 
 
-class Coherence(MountTest):
+class Fresh(MountTest):
+    """A view whose answers are compared with the disk's."""
+
+    options = "gid=5000"
 
     def setUp(self):
         super().setUp()
-        self.path = self.view("gid=5000").path
+        self.path = self.view(self.options).path
 
     def becomes(self, wanted, ask, *arguments):
         """Waits until ask(*arguments) gives `wanted`; an error counts as its errno."""
@@ -26,6 +31,9 @@ class Coherence(MountTest):
             if time.monotonic() > deadline:
                 self.fail(f"{ask.__name__}{arguments}: {got!r} in the view, {wanted!r} on disk")
             time.sleep(0.001)
+
+
+class Changes(Fresh):
 
     def test_a_name_that_was_known_absent_appears(self):
         self.assertFalse((self.path / "name").exists())
@@ -85,6 +93,22 @@ class Coherence(MountTest):
         self.assertEqual(b"12345", os.pread(fd, 10, 0))
         (self.source / "file").unlink()
         self.becomes(0, lambda: os.fstat(fd).st_nlink)
+
+    def test_a_file_that_is_written_to_all_the_time(self):
+        """It is hushed after a while, and listened to again by who asks."""
+        file, shown = self.source / "file", self.path / "file"
+        file.write_text("")
+        with open(file, "ab", buffering=0) as outside, open(shown, "ab", buffering=0) as inside:
+            for number in range(1, 100):
+                for _ in range(10):
+                    outside.write(b"x" * 10)
+                self.becomes(os.stat(file).st_size, size, shown)
+                for _ in range(number % 5):
+                    inside.write(b"y" * 10)
+                self.becomes(os.stat(file).st_size, size, shown)
+            outside.write(b"z")
+            self.becomes(os.stat(file).st_size, lambda: os.fstat(inside.fileno()).st_size)
+        self.becomes(file.read_bytes(), pathlib.Path.read_bytes, shown)
 
     def test_a_file_moved_out_of_sight_is_followed(self):
         (self.source / "unseen").mkdir()
@@ -147,6 +171,80 @@ class Coherence(MountTest):
                 change(chooser, self.source)
                 read(chooser, self.path)
             self.becomes(tree(self.source), tree, self.path)
+
+
+class Overflow(Fresh):
+    """More changes than the kernel keeps: what is lost is not known, so all that is cached is dropped."""
+
+    def setUp(self):
+        super().setUp()
+        self.control = Control(self.directory / "control.sock")
+
+    def view(self, options, **named):
+        return super().view(f"{options},control={self.directory / 'control.sock'}", **named)
+
+    def test_nothing_stays_stale_when_changes_are_lost(self):
+        for number in range(100):
+            (self.source / f"file{number}").write_text("old")
+        self.assertEqual([3] * 100, [size(self.path / f"file{number}") for number in range(100)])
+        worker = self.stop_listening()
+        limit = int(pathlib.Path("/proc/sys/fs/fanotify/max_queued_events").read_text())
+        if limit > 100000:
+            self.skipTest(f"the kernel's queue takes {limit} changes")
+        for number in range(limit + 1000):  # each a change that does not merge with another one
+            os.close(os.open(self.source / f"more{number % 5000}-{number}", os.O_CREAT | os.O_WRONLY))
+            os.unlink(self.source / f"more{number % 5000}-{number}")
+        for number in range(100):
+            (self.source / f"file{number}").write_text("newer")
+        (self.source / "file7").unlink()
+        os.kill(worker, signal.SIGCONT)
+        self.becomes(False, os.path.exists, self.path / "file7")
+        for number in set(range(100)) - {7}:
+            self.becomes(5, size, self.path / f"file{number}")
+        self.becomes(sorted(os.listdir(self.source)), lambda: sorted(os.listdir(self.path)))
+        wait_until(lambda: self.control.stats()["n_lost_changes"] > 0, "the loss is noticed")
+
+    def stop_listening(self):
+        """Stops the worker: nobody reads the queue."""
+        worker = self.control.stats()["worker_pid"]
+        os.kill(worker, signal.SIGSTOP)
+        return worker
+
+
+class Death(Fresh):
+    """The worker dies while changes are reported; what its successor does not know of is not lost."""
+
+    def view(self, options, **named):
+        return super().view(f"{options},control={self.directory / 'control.sock'}", **named)
+
+    def test_changes_around_a_death_are_seen(self):
+        control = Control(self.directory / "control.sock")
+        chooser = random.Random(7)
+        for number in range(6):
+            (self.source / f"dir{number}").mkdir()
+        for _ in range(10):
+            for _ in range(20):
+                change(chooser, self.source)
+                read(chooser, self.path)
+            control.kill_worker()
+            for _ in range(10):
+                change(chooser, self.source)
+            self.becomes(tree(self.source), tree, self.path)
+
+    def test_another_notifier_takes_over(self):
+        control = Control(self.directory / "control.sock")
+        self.assertFalse((self.path / "one").exists())
+        (self.source / "one").write_text("")
+        self.becomes(True, os.path.exists, self.path / "one")
+        children = pathlib.Path(f"/proc/{control.worker()}/task").glob("*/children")
+        notifiers = [int(pid) for file in children for pid in file.read_text().split()]
+        self.assertEqual(1, len(notifiers))
+        os.kill(notifiers[0], signal.SIGKILL)
+        for number in range(20):
+            self.assertFalse((self.path / f"more{number}").exists())
+            (self.source / f"more{number}").write_text("")
+            self.becomes(True, os.path.exists, self.path / f"more{number}")
+        self.assertEqual(1, control.stats()["n_workers_started"])
 
 
 def outcome(ask, *arguments):

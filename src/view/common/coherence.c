@@ -82,29 +82,33 @@ void view_cover_directory(struct view *view, struct inode *dir, int dir_fd)
         watch_cover(view->watch, dir, dir_fd);
 }
 
-/* Watches the inode itself. */
-static int cover_itself(struct view *view, struct inode *inode, struct statx *stx)
+/* Has the watch do something about an inode (watch_cover, watch_listen), and reads its attributes again if it did. */
+static int cover_by(struct view *view, bool (*cover)(struct watch *watch, struct inode *inode, int fd),
+                    struct inode *inode, struct statx *stx)
 {
-    if (atomic_load(&inode->flags) & (INODE_FLAG_WATCHED | INODE_FLAG_UNWATCHABLE))
-        return 0;
     int fd = inode_table_get_fd(view->inodes, inode);
     if (fd < 0)
         return fd;
-    int r = watch_cover(view->watch, inode, fd) ? inode_fd_statx(fd, stx) : 0;
+    int r = cover(view->watch, inode, fd) ? inode_fd_statx(fd, stx) : 0;
     inode_table_put_fd(view->inodes, inode);
     return r;
 }
 
 int view_cover_inode(struct view *view, const struct inode *dir, struct inode *inode, struct statx *stx)
 {
+    int r = 0;
     if (!view->watch)
         return 0;
-    if (S_ISDIR(stx->stx_mode) || stx->stx_nlink > 1)
-        return cover_itself(view, inode, stx);
     uint16_t flags = atomic_load(&inode->flags);
-    if (dir && atomic_load(&dir->flags) & INODE_FLAG_WATCHED && !(flags & (INODE_FLAG_COVERED | INODE_FLAG_NO_HANDLE)))
+    bool alone = !S_ISDIR(stx->stx_mode) && stx->stx_nlink == 1;
+    if (flags & INODE_FLAG_QUIET)
+        r = cover_by(view, watch_listen, inode, stx);
+    if (r == 0 && !alone && !(flags & (INODE_FLAG_WATCHED | INODE_FLAG_UNWATCHABLE)))
+        r = cover_by(view, watch_cover, inode, stx);
+    if (alone && dir && atomic_load(&dir->flags) & INODE_FLAG_WATCHED &&
+        !(flags & (INODE_FLAG_COVERED | INODE_FLAG_NO_HANDLE)))
         atomic_fetch_or(&inode->flags, INODE_FLAG_COVERED);
-    return 0;
+    return r;
 }
 
 double view_attr_timeout(const struct view *view, const struct inode *inode, const struct stat *st)
