@@ -69,6 +69,11 @@ class Mount8(MountTest):
         run(["mount", "-t", "gidfs", "-o", f"gid={GID},ro,noexec,noatime", self.source, self.path])
         self.assertLessEqual({"ro", "noexec", "noatime", "nosuid", "nodev"}, set(mount_entry(self.path)["options"]))
 
+    def test_suid_and_dev(self):
+        """mount(8) passes neither on, since it takes them for the default; a view's own words arrive."""
+        run(["mount", "-t", "gidfs", "-o", "allow_suid,allow_dev", self.source, self.path])
+        self.assertFalse({"nosuid", "nodev"} & set(mount_entry(self.path)["options"]))
+
     def test_errors_arrive(self):
         done = run(["mount", "-t", "gidfs", "-o", f"gid={GID},colour=red", self.source, self.path], check=False)
         self.assertNotEqual(0, done.returncode)
