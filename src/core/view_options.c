@@ -277,6 +277,7 @@ static const struct option options_table[] = {
     {"uring=on|off", set_switch, AT(uring), NULL, "requests over io_uring: faster, lost with a killed server (off)"},
     {"max_inodes=N", set_max_inodes, 0, NULL, "the most inodes that the view keeps in memory"},
     {"control=PATH", set_control, AT(control), NULL, "unix socket on which the service talks to the view"},
+    {"source_nofollow", set_switch, AT(source_nofollow), NULL, "a link anywhere in the source's path is an error"},
     {"lowerdir=TOP[:...:BOTTOM]", set_lower_dirs, 0, NULL, "layers of a layered view, the top first"},
     {"lowerdir+=DIR", add_lower_dir, 0, NULL, "one more layer below the others"},
     {"upperdir=DIR", set_path, AT(upper_dir), NULL, "the layer that takes the changes; needs workdir="},

@@ -85,8 +85,9 @@ struct view_options {
     uint32_t flags_given; /* those that the string sets or clears: all that a remount may change */
     bool remount;
     bool debug;
-    char *fsname;  /* what the mount table shows as source, or NULL */
-    char *context; /* SELinux context for everything in the view, or NULL */
+    bool source_nofollow; /* a link in the path of the source is an error */
+    char *fsname;         /* what the mount table shows as source, or NULL */
+    char *context;        /* SELinux context for everything in the view, or NULL */
 
     char **lower_dirs;   /* NULL-terminated, the top first; NULL if this is no layered view */
     size_t n_lower_dirs; /* 0 or 1 … VIEW_MAX_LAYERS */

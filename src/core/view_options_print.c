@@ -69,6 +69,8 @@ static void append_flags(GString *out, const struct view_options *options)
     }
     if (options->remount)
         append_word(out, "remount");
+    if (options->source_nofollow)
+        append_word(out, "source_nofollow");
     if (options->debug)
         append_word(out, "debug");
     append_optional(out, "fsname", options->fsname);

@@ -17,6 +17,8 @@
 #include <fcntl.h>
 #include <string.h>
 
+#define MAX_RENAMES 100
+
 /* What is being mounted, without the lock. */
 struct mounting {
     struct registry *registry;
@@ -154,6 +156,19 @@ static bool shows_volume(const struct mount_entry *entry, const struct mount_tab
     return strcmp(entry->fstype, "fuse.gidfs") == 0 && strcmp(entry->source, volume->row->source) == 0;
 }
 
+/* A path that does not lead to our mount (any more). */
+static bool is_wrong_path(int r)
+{
+    return r == -EINVAL || r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ESTALE;
+}
+
+static int unmount_at(const struct table_attachment *row, const char *target, int mount_id,
+                      enum mount_unmount_mode mode, GError **error)
+{
+    return row->namespace ? ns_mount_unmount((pid_t)row->pid, target, mount_id, mode, error)
+                          : mount_unmount(target, mount_id, mode, error);
+}
+
 /*
  * Unmounts by what the kernel says of our mount now: its id was not written any more, it is covered, or a directory
  * above it was renamed. Without a mount that is ours by number and device there is nothing to do.
@@ -175,21 +190,20 @@ static int unmount_by_table(const struct attachment *attachment, enum mount_unmo
     if (entry->covered)
         return refuse(error, REFUSAL_BUSY, "target %s: something else is mounted over it; unmount that first",
                       entry->target);
-    return row->namespace ? ns_mount_unmount((pid_t)row->pid, entry->target, entry->id, mode, error)
-                          : mount_unmount(entry->target, entry->id, mode, error);
+    return unmount_at(row, entry->target, entry->id, mode, error);
 }
 
+/* A container may rename directories all the time: the kernel's path is then old as soon as it is read. */
 static int unmount(const struct attachment *attachment, enum mount_unmount_mode mode, GError **error)
 {
     const struct table_attachment *row = attachment->row;
     g_autoptr(GError) problem = NULL;
-    if (!row->mount_id)
-        return unmount_by_table(attachment, mode, error);
-    int r = row->namespace ? ns_mount_unmount((pid_t)row->pid, row->target, (int)row->mount_id, mode, &problem)
-                           : mount_unmount(row->target, (int)row->mount_id, mode, &problem);
-    if (r == -EINVAL || r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ESTALE)
-        return unmount_by_table(attachment, mode, error);
-    if (r < 0)
+    int r = row->mount_id ? unmount_at(row, row->target, (int)row->mount_id, mode, &problem) : -EINVAL;
+    for (int i = 0; i < MAX_RENAMES && is_wrong_path(r); i++) {
+        g_clear_error(&problem);
+        r = unmount_by_table(attachment, mode, &problem);
+    }
+    if (problem)
         g_propagate_error(error, g_steal_pointer(&problem));
     return r;
 }

@@ -33,6 +33,7 @@ static char *options_of(const struct volume *volume)
                  : row->cache == VOLUME_CACHE_ALWAYS ? VIEW_CACHE_ALWAYS
                                                      : VIEW_CACHE_AUTO,
         .control = volume->control,
+        .source_nofollow = true, /* its owner may put a link there after we looked */
         .flags = VIEW_NOSUID | VIEW_NODEV | (row->read_only ? VIEW_READ_ONLY : 0),
     };
     return view_options_to_string(&options);

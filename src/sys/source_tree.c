@@ -2,6 +2,7 @@
 #include "sys/source_tree.h"
 
 #include "base/fd.h"
+#include "sys/mount_resolve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,17 +32,33 @@ static void harden(int tree_fd)
     mount_setattr(tree_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr));
 }
 
-int source_tree_open(const char *path, int *ret_tree_fd)
+static int clone_tree(int dir_fd, int *ret_tree_fd)
 {
-    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-    auto_fd int tree = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC | AT_RECURSIVE);
+    auto_fd int tree =
+        (int)syscall(SYS_open_tree, dir_fd, "", OPEN_TREE_CLONE | O_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
     if (tree < 0 && errno != EPERM && errno != ENOSYS && errno != EINVAL)
         return -errno;
-    int fd = tree < 0 ? open(path, flags) : openat(tree, ".", flags);
+    int fd = openat(tree < 0 ? dir_fd : tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     if (tree >= 0)
         harden(tree);
     *ret_tree_fd = fd_steal(&tree);
     return fd;
+}
+
+int source_tree_open(const char *path, int *ret_tree_fd)
+{
+    auto_fd int dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return dir_fd < 0 ? -errno : clone_tree(dir_fd, ret_tree_fd);
+}
+
+int source_tree_open_nofollow(const char *path, int *ret_tree_fd)
+{
+    auto_fd int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_fd int dir_fd = -1;
+    if (root_fd < 0)
+        return -errno;
+    int r = mount_resolve_nofollow(root_fd, path, &dir_fd, NULL);
+    return r < 0 ? r : clone_tree(dir_fd, ret_tree_fd);
 }

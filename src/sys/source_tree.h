@@ -9,3 +9,6 @@
  * both are the caller's.
  */
 int source_tree_open(const char *path, int *ret_tree_fd);
+
+/* The same of an absolute path, none of whose components may be a link: -ELOOP. */
+int source_tree_open_nofollow(const char *path, int *ret_tree_fd);

@@ -45,13 +45,17 @@ static int list_views(GPtrArray **ret_views, GError **error)
     return 0;
 }
 
-int checks_resolve(const char *source, const char *mountpoint, char **ret_source, char **ret_mountpoint, GError **error)
+int checks_resolve(const char *source, bool nofollow, const char *mountpoint, char **ret_source, char **ret_mountpoint,
+                   GError **error)
 {
     g_autofree char *real_source = NULL, *real_mountpoint = NULL;
     g_autoptr(GPtrArray) views = NULL;
     int r = list_views(&views, error);
     if (r == 0 && source)
         r = resolve_directory("source", source, &real_source, error);
+    if (r == 0 && source && nofollow && strcmp(source, real_source) != 0)
+        r = gidfs_error(error, ELOOP, "source %s: it leads to %s, and links are not followed; name that", source,
+                        real_source);
     if (r == 0)
         r = resolve_directory("mount point", mountpoint, &real_mountpoint, error);
     if (r == 0 && source)

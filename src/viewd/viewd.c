@@ -47,7 +47,7 @@ static int open_source(struct setup *s, GError **error)
     struct memory_header *header = s->memory.header;
     if (s->request->options->n_lower_dirs > 0)
         return open_layers(s, error);
-    int r = source_tree_open(s->source, &header->tree_fd);
+    int r = source_tree_open_nofollow(s->source, &header->tree_fd);
     if (r < 0)
         return gidfs_error_errno(error, r, "open the source %s", s->source);
     header->root_fd = r;
@@ -88,7 +88,8 @@ static int prepare(struct setup *s, GError **error)
     const struct viewd_request *request = s->request;
     uint32_t n_inodes = request->options->max_inodes ? request->options->max_inodes : N_INODES_DEFAULT;
     bool layered = request->options->n_lower_dirs > 0; /* a source is then no more than a name */
-    int r = checks_resolve(layered ? NULL : request->source, request->mountpoint, &s->source, &s->mountpoint, error);
+    int r = checks_resolve(layered ? NULL : request->source, request->options->source_nofollow, request->mountpoint,
+                           &s->source, &s->mountpoint, error);
     if (r == 0) {
         r = inode_fd_init();
         if (r < 0)

@@ -4,8 +4,10 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 
 from harness import is_mount_point, main, mount_entry, run, snapshot
+from harness.api import ApiError
 from test_service import ServiceTest
 
 
@@ -236,6 +238,73 @@ class Beneath(ContainerTest):
         self.clean_up("web")
         self.assertFalse(is_mount_point(self.root / "moved" / "b"))
         self.assertTrue(is_mount_point(self.outside / "b"))
+
+
+RACER = """
+import ctypes, sys
+exchange = ctypes.CDLL(None, use_errno=True).renameat2
+a, b = (name.encode() for name in sys.argv[1:3])
+print(flush=True)
+while True:
+    exchange(-100, a, -100, b, 2)
+"""
+
+
+class Races(ContainerTest):
+    """Somebody exchanges a directory with a link to outside all the time; GIDFS_RACE_ROUNDS says for how long."""
+
+    rounds = int(os.environ.get("GIDFS_RACE_ROUNDS", "2000")) // 50
+
+    def setUp(self):
+        super().setUp()
+        self.outside = self.new_directory(prefix="outside-")
+        (self.outside / "canary").write_text("secret")
+
+    def race(self, directory):
+        link = directory.with_name("link")
+        link.symlink_to(self.outside)
+        racer = subprocess.Popen([sys.executable, "-c", RACER, directory, link], stdout=subprocess.PIPE)
+        self.addCleanup(racer.stdout.close)
+        self.addCleanup(racer.wait)
+        self.addCleanup(racer.kill)
+        racer.stdout.readline()
+
+    def test_source(self):
+        source = self.make_source("swapped")
+        self.race(source)
+        n_made = 0
+        for _ in range(self.rounds):
+            try:
+                volume = self.create("data", source)
+            except ApiError:
+                continue
+            n_made += 1
+            if volume["source"] == str(self.outside):  # a link that the caller named is followed; then it is the source
+                self.assertTrue((pathlib.Path(volume["view"]) / "canary").exists())
+            else:
+                self.assertEqual(os.listdir(volume["view"]), [], f"{volume['source']} shows the outside")
+            self.remove("data", force=True)
+        self.assertGreater(n_made, 0)
+
+    def test_target(self):
+        self.volume("data")
+        way = self.root / "way"
+        way.mkdir()
+        self.race(way)
+        n_made = 0
+        for _ in range(self.rounds):
+            try:
+                self.prepare("web", {"name": "data", "target": "/way/in"})
+            except ApiError as error:
+                self.assertIn(error.code, ("bad-request", "not-found", "internal"))
+                continue
+            n_made += 1
+            self.clean_up("web")
+        self.assertGreater(n_made, 0)
+        self.assertEqual(os.listdir(self.outside), ["canary"])
+        inside = pathlib.Path("/proc/self/mountinfo").read_text()
+        self.assertNotIn(str(self.outside), inside)
+        self.assertNotIn(f"{self.root}/", inside)
 
 
 class Namespaces(ContainerTest):

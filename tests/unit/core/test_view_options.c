@@ -83,6 +83,7 @@ static void test_effective_options(void **state)
         {"_netdev,nofail,defaults,auto,noauto,comment=x,x-systemd.automount,x-gvfs-name=a,X-mount.mkdir,uhelper=h",
          PLAIN "," FLAGS},
         {"remount,user_id=0,group_id=0,default_permissions,allow_other,max_read=131072,blksize=4096", WITH("remount")},
+        {"source_nofollow", WITH("source_nofollow")},
         {"fsname=/srv/data,subtype=gidfs,nonempty,auto_unmount,debug", WITH("debug,fsname=/srv/data")},
         {"context=\"system_u:object_r:container_file_t:s0:c1,c2\",ro",
          PLAIN ",ro,nosuid,nodev,exec,context=system_u:object_r:container_file_t:s0:c1\\,c2"},
