@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "fuse/pool.h"
+#include "fuse/request_check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,6 +169,8 @@ static int make_session(struct transport *t)
 static void finish_forgets(struct transport *t, struct request_slot *slot, const char *buffer)
 {
     const struct fuse_in_header *header = (const struct fuse_in_header *)buffer;
+    if (request_check(header, MIN(header->len, TRANSPORT_BUFFER_BYTES), true) < 0)
+        return;
     if (header->opcode == FUSE_FORGET && slot->forgets_done == 0) {
         const struct fuse_forget_in *in = (const void *)(header + 1);
         t->config.forget(t->config.userdata, header->nodeid, in->nlookup);
@@ -281,6 +284,12 @@ static enum pool_received receive(void *data, unsigned number)
 static void dispatch(struct transport *t, const struct fuse_in_header *header, char *buffer)
 {
     size_t n_body = header->len - sizeof(*header);
+    int r = request_check(header, header->len, t->agreed.flags & FUSE_EXPORT_SUPPORT);
+    if (r < 0) {
+        if (request_has_answer(header->opcode))
+            transport_reply_raw(t, header->unique, r, NULL, 0);
+        return;
+    }
     if (t->config.raw(t->config.userdata, header, header + 1, n_body))
         return;
     struct fuse_buf request = {.size = header->len, .mem = buffer};

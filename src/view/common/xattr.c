@@ -13,6 +13,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
         return;
     }
     char small[1024], *value = small;
+    size = MIN(size, XATTR_SIZE_MAX); /* there are no larger values, whatever is asked for */
     if (size > sizeof(small) && !(value = malloc(size))) {
         inode_table_put_fd(view->inodes, inode);
         view_reply_error(req, -ENOMEM);
