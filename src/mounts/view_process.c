@@ -44,9 +44,9 @@ static int find_keeper(struct registry *registry, struct volume *volume)
 {
     pid_t pid = 0;
     int r = unix_peer_pid(volume->control, &pid);
+    if (r == 0 && process_watch_add(registry->keepers, volume->row->id, pid) == -ESRCH)
+        r = -ECONNREFUSED; /* the keeper is dead; its worker, which shares the socket with it, dies a moment later */
     volume->keeper_pid = r == 0 ? pid : 0;
-    if (r == 0)
-        process_watch_add(registry->keepers, volume->row->id, pid);
     return r;
 }
 
