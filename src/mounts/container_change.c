@@ -431,6 +431,7 @@ static void take_row(struct container_change *change)
     change->container->row = g_steal_pointer(&change->row);
     g_hash_table_insert(change->registry->containers, change->container->row->id, change->container);
     table_container_free(old);
+    container_watch_rootfs(change->registry, change->container);
 }
 
 int container_change(struct container_change *change, GError **error)

@@ -21,6 +21,9 @@ struct container *container_add(struct registry *registry, struct table_containe
 void container_forget(struct registry *registry, struct container *container);
 void container_free(struct container *container);
 
+/* Watches the container's rootfs as its row has it now. */
+void container_watch_rootfs(struct registry *registry, const struct container *container);
+
 /* Waits until no verb works on the container, which it may not outlive: NULL then, or the container, now busy. */
 struct container *container_begin(struct registry *registry, const char *id);
 void container_end(struct registry *registry, struct container *container);

@@ -2,9 +2,12 @@
 /*
  * The containers in memory, who works on them, and how they are shown.
  */
+#include "base/log.h"
 #include "mounts/container_private.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const char *container_apply_to_string(enum container_apply_to apply_to)
 {
@@ -23,16 +26,55 @@ struct container *container_find(struct registry *registry, const char *id)
     return g_hash_table_lookup(registry->containers, id);
 }
 
+/* The key under which a rootfs is watched; no volume has a name like that. */
+#define WATCH_PREFIX "container/"
+
+void container_watch_rootfs(struct registry *registry, const struct container *container)
+{
+    const struct table_container *row = container->row;
+    g_autofree char *key = g_strconcat(WATCH_PREFIX, row->id, NULL);
+    g_autoptr(GError) error = NULL;
+    if (!row->rootfs)
+        source_watch_remove(registry->sources, key);
+    else if (source_watch_add(registry->sources, key, row->rootfs, &error) < 0)
+        log_warning("container \"%s\": the removal of its root will not be noticed: %s", row->id, error->message);
+}
+
+bool container_look_at_rootfs(struct registry *registry, const char *key)
+{
+    const char *id = g_str_has_prefix(key, WATCH_PREFIX) ? key + strlen(WATCH_PREFIX) : NULL;
+    g_autofree char *rootfs = NULL;
+    struct container_cleaned cleaned = {0};
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+    if (!id)
+        return false;
+    g_mutex_lock(&registry->lock);
+    const struct container *container = container_find(registry, id);
+    rootfs = container ? g_strdup(container->row->rootfs) : NULL;
+    g_mutex_unlock(&registry->lock);
+    if (!rootfs || lstat(rootfs, &st) == 0 || errno != ENOENT)
+        return true;
+    log_info("container \"%s\": its root %s was removed, cleaning it up", id, rootfs);
+    if (container_cleanup(registry, id, &cleaned, &error) < 0)
+        log_error("%s", error->message);
+    container_cleaned_clear(&cleaned);
+    return true;
+}
+
 struct container *container_add(struct registry *registry, struct table_container *row)
 {
     struct container *container = g_new0(struct container, 1);
     container->row = row;
     g_hash_table_insert(registry->containers, row->id, container);
+    container_watch_rootfs(registry, container);
     return container;
 }
 
 void container_forget(struct registry *registry, struct container *container)
 {
+    g_autofree char *key = g_strconcat(WATCH_PREFIX, container->row->id, NULL);
+    source_watch_remove(registry->sources, key);
     g_hash_table_remove(registry->containers, container->row->id);
 }
 

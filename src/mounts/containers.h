@@ -96,6 +96,12 @@ void container_cleaned_clear(struct container_cleaned *cleaned);
  */
 int container_cleanup(struct registry *registry, const char *id, struct container_cleaned *ret_cleaned, GError **error);
 
+/*
+ * Looks at the rootfs that a key of the registry's watch (sys/source_watch.h) stands for, and cleans its container up
+ * if it was removed (behaviour C10). false: the key stands for something else.
+ */
+bool container_look_at_rootfs(struct registry *registry, const char *key);
+
 /* One container, or all in order of id. */
 int container_visit(struct registry *registry, const char *id, container_visitor visit, void *data, GError **error);
 void container_visit_all(struct registry *registry, container_visitor visit, void *data);

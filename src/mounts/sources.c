@@ -4,6 +4,7 @@
  * when they are only moved, because a volume is known by its directory's identity.
  */
 #include "base/log.h"
+#include "mounts/containers.h"
 #include "mounts/registry_private.h"
 
 #include <errno.h>
@@ -75,6 +76,8 @@ static void look_at(struct registry *registry, const char *name)
 void registry_look_at_sources(struct registry *registry)
 {
     g_auto(GStrv) names = source_watch_read(registry->sources);
-    for (char **name = names; name && *name; name++)
-        look_at(registry, *name);
+    for (char **name = names; name && *name; name++) {
+        if (!container_look_at_rootfs(registry, *name))
+            look_at(registry, *name);
+    }
 }

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from harness import is_mount_point, main, mount_entry, run, snapshot
+from harness import is_mount_point, main, mount_entry, run, snapshot, wait_until
 from harness.api import ApiError
 from test_service import ServiceTest
 
@@ -394,6 +394,20 @@ class Cleanup(ContainerTest):
         self.attach("data", target, container="loose")
         self.assertEqual(self.clean_up("loose")["unmounted"], [str(target)])
         self.assertFalse(is_mount_point(target))
+
+
+class Removed(ContainerTest):
+    def test_a_removed_rootfs_is_noticed(self):
+        """From another mount namespace a directory can be removed although something is mounted on it here."""
+        self.volume("data")
+        self.prepare("web", {"name": "data", "target": "/data"},
+                     {"source": str(self.make_source("fresh")), "target": "/fresh"})
+        self.assertEqual(len(self.volumes()), 2)
+        script = 'umount "$0/data" "$0/fresh" && rm -rf "$0"'
+        run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, self.root])
+        wait_until(lambda: not self.call("GET", "/v1/containers")["containers"], "the end of the container")
+        self.assertEqual(list(self.volumes()), ["data"])
+        self.assertTrue((self.source / "fresh").is_dir())
 
 
 class Exclusive(ContainerTest):
