@@ -7,10 +7,13 @@
  */
 #include "fuse/transport.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "fuse/opcode.h"
 #include "fuse/pool.h"
 #include "fuse/request_check.h"
+#include "fuse/takeover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,24 +22,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-/* A request that this many workers died of is failed instead of tried again. */
-#define MAX_ATTEMPTS 3
+/* A request that three workers crashed on is failed instead of tried again. */
+#define MAX_ATTEMPTS (3 * TRANSPORT_WEIGHT_CRASHED)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 struct transport {
     struct transport_config config;
     struct fuse_session *session;
     struct fuse_agreed agreed;
     struct pool *pool;
-    bool succeeds; /* takes over from another worker */
+    struct takeover *takeover; /* NULL for the first worker */
 };
 
 static __thread struct request_slot *current_slot;
 static __thread const struct fuse_in_header *current_header;
-static __thread struct request_slot *current_orphan;
+static __thread struct request_slot replayed; /* as a worker that died had left it */
+static __thread bool is_replay, is_local_replay;
 
 struct request_slot *request_current_slot(void)
 {
@@ -50,7 +59,38 @@ const struct fuse_in_header *request_current_header(void)
 
 const struct request_slot *request_replayed(void)
 {
-    return current_orphan;
+    return is_replay ? &replayed : NULL;
+}
+
+bool request_answer_is_lost(int sent)
+{
+    return sent < 0 && !is_local_replay;
+}
+
+void request_note_lookup(uint64_t nodeid)
+{
+    struct request_slot *slot = current_slot;
+    if (!slot || slot->n_lookups >= (TRANSPORT_BUFFER_BYTES - REQUEST_LOOKUPS_OFFSET) / sizeof(uint64_t))
+        return;
+    if (slot->n_lookups == 0)
+        slot->first_lookup = nodeid;
+    request_lookups((char *)current_header)[slot->n_lookups] = nodeid;
+    request_fence();
+    slot->n_lookups++;
+}
+
+void request_unnote_lookup(uint64_t nodeid)
+{
+    struct request_slot *slot = current_slot;
+    if (slot && slot->n_lookups > 0 && request_lookups((char *)current_header)[slot->n_lookups - 1] == nodeid)
+        slot->n_lookups--;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static char *slot_buffer(const struct transport *t, unsigned slot)
@@ -84,13 +124,6 @@ int transport_notify(struct transport *t, int code, const void *payload, size_t 
     struct iovec iov[] = {{&out, sizeof(out)}, {(void *)payload, n_bytes}, {(void *)more, n_more_bytes}};
     atomic_fetch_add_explicit(&t->config.state->n_notifications, 1, memory_order_relaxed);
     return writev(t->config.dev_fd, iov, 1 + (n_bytes > 0) + (n_more_bytes > 0)) < 0 ? -errno : 0;
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* Reads one request into buffer, waiting for it. Returns its size. */
@@ -165,64 +198,19 @@ static int make_session(struct transport *t)
     return 0;
 }
 
-/* What a dead worker had read of FORGETs and not counted yet. */
-static void finish_forgets(struct transport *t, struct request_slot *slot, const char *buffer)
-{
-    const struct fuse_in_header *header = (const struct fuse_in_header *)buffer;
-    if (request_check(header, MIN(header->len, TRANSPORT_BUFFER_BYTES), true) < 0)
-        return;
-    if (header->opcode == FUSE_FORGET && slot->forgets_done == 0) {
-        const struct fuse_forget_in *in = (const void *)(header + 1);
-        t->config.forget(t->config.userdata, header->nodeid, in->nlookup);
-    } else if (header->opcode == FUSE_BATCH_FORGET) {
-        const struct fuse_batch_forget_in *in = (const void *)(header + 1);
-        const struct fuse_forget_one *one = (const void *)(in + 1);
-        for (uint32_t i = slot->forgets_done; i < in->count; i++)
-            t->config.forget(t->config.userdata, one[i].nodeid, one[i].nlookup);
-    }
-}
-
-/* Moves what dead workers worked on to the orphans, where the resent requests will find it. */
-static void adopt_orphans(struct transport *t)
-{
-    struct transport_state *state = t->config.state;
-    for (unsigned i = 0; i < REQUEST_MAX_THREADS; i++) {
-        struct request_slot *slot = &state->slots[i];
-        struct fuse_in_header *header = (struct fuse_in_header *)slot_buffer(t, i);
-        if (header->len != 0)
-            finish_forgets(t, slot, slot_buffer(t, i));
-        header->len = 0;
-        if (slot->unique != 0 && state->n_orphans < G_N_ELEMENTS(state->orphans)) {
-            struct request_slot *orphan = &state->orphans[state->n_orphans++];
-            *orphan = *slot;
-            orphan->attempts++;
-        }
-        memset(slot, 0, sizeof(*slot));
-    }
-}
-
-static struct request_slot *find_orphan(struct transport *t, uint64_t unique)
-{
-    for (unsigned i = 0; i < t->config.state->n_orphans; i++) {
-        if (t->config.state->orphans[i].unique == unique)
-            return &t->config.state->orphans[i];
-    }
-    return NULL;
-}
-
 int transport_new(const struct transport_config *config, struct transport **ret_transport)
 {
     struct transport *t = calloc(1, sizeof(*t));
     if (!t)
         return -ENOMEM;
     t->config = *config;
-    t->succeeds = config->state->n_init_bytes != 0;
 
     int r;
-    if (t->succeeds) {
+    if (config->state->n_init_bytes != 0) {
         struct abi_init_out ignored;
         r = fuse_negotiate(&config->state->init, &config->wants, &ignored, &t->agreed);
-        adopt_orphans(t);
+        t->takeover = r == 0 ? takeover_new(config, t->agreed.resend) : NULL;
+        r = r == 0 && !t->takeover ? -ENOMEM : r;
     } else {
         r = answer_init(t);
     }
@@ -241,6 +229,7 @@ void transport_free(struct transport *t)
     if (!t)
         return;
     pool_free(t->pool);
+    takeover_free(t->takeover);
     if (t->session)
         fuse_session_destroy(t->session);
     free(t);
@@ -264,12 +253,33 @@ static bool is_slow(uint32_t opcode)
     }
 }
 
+/* Notes a request in its slot. True if a worker that died had it before. */
+static bool claim(struct transport *t, struct request_slot *slot, const struct fuse_in_header *header)
+{
+    if (t->takeover)
+        return takeover_claim(t->takeover, slot, header);
+    slot->opcode = header->opcode;
+    slot->nodeid = header->nodeid;
+    slot->begun_ms = now_ms();
+    request_fence();
+    slot->unique = header->unique;
+    return false;
+}
+
 static enum pool_received receive(void *data, unsigned number)
 {
     struct transport *t = data;
     char *buffer = slot_buffer(t, number);
+    struct request_slot *slot = &t->config.state->slots[number];
     struct fuse_in_header *header = (struct fuse_in_header *)buffer;
+    is_local_replay = t->takeover && takeover_next_left(t->takeover, number);
+    is_replay = is_local_replay;
+    if (is_local_replay) {
+        replayed = *slot;
+        return POOL_RECEIVED_SLOW;
+    }
     ssize_t n = read(t->config.dev_fd, buffer, TRANSPORT_BUFFER_BYTES);
+    FAULT_POINT("request-read");
     if (n < 0)
         return errno == ENODEV || errno == ECONNABORTED || errno == ENOTCONN || errno == EBADF ? POOL_RECEIVED_END
                                                                                                : POOL_RECEIVED_NONE;
@@ -278,6 +288,9 @@ static enum pool_received receive(void *data, unsigned number)
         return n == 0 ? POOL_RECEIVED_END : POOL_RECEIVED_NONE;
     }
     header->len = (uint32_t)n; /* the kernel's own; of a peer in a test, what it really sent */
+    is_replay = claim(t, slot, header);
+    if (is_replay)
+        replayed = *slot;
     return is_slow(header->opcode) ? POOL_RECEIVED_SLOW : POOL_RECEIVED_QUICK;
 }
 
@@ -296,43 +309,70 @@ static void dispatch(struct transport *t, const struct fuse_in_header *header, c
     fuse_session_process_buf(t->session, &request);
 }
 
+/* Takes back what a worker that died had counted for an answer that it did not send. */
+static void undo_counts(struct transport *t, struct request_slot *slot)
+{
+    struct takeover_lookups *lookups = takeover_take_lookups(t->takeover, slot->unique);
+    uint32_t n = slot->n_lookups;
+    if (t->config.undo_open)
+        t->config.undo_open(t->config.userdata, slot);
+    replayed.open = slot->open;
+    slot->n_lookups = 0; /* first: a death in here leaves counts too high, never too low */
+    request_fence();
+    for (uint32_t i = 0; lookups && i < lookups->n_lookups; i++)
+        t->config.forget(t->config.userdata, lookups->nodeids[i], 1);
+    if (!lookups && n == 1)
+        t->config.forget(t->config.userdata, slot->first_lookup, 1);
+    free(lookups);
+}
+
+static void fail_hopeless(struct transport *t, const struct request_slot *slot, const struct fuse_in_header *header)
+{
+    const char *name = opcode_name(header->opcode);
+    log_error("a request (%s, opcode %u, node %" G_GUINT64_FORMAT ") ended server after server; it fails with EIO",
+              name ? name : "unknown", header->opcode, header->nodeid);
+    transport_reply_raw(t, header->unique, -EIO, NULL, 0);
+}
+
 static void process(void *data, unsigned number)
 {
     struct transport *t = data;
     struct request_slot *slot = &t->config.state->slots[number];
     char *buffer = slot_buffer(t, number);
     struct fuse_in_header *header = (struct fuse_in_header *)buffer;
-    uint64_t unique = header->unique & ~ABI_UNIQUE_RESEND;
-
-    slot->stage = REQUEST_STAGE_NONE;
-    slot->attempts = 0;
-    slot->forgets_done = 0;
-    slot->opcode = header->opcode;
-    slot->nodeid = header->nodeid;
-    slot->begun_ms = now_ms();
-    atomic_signal_fence(memory_order_seq_cst); /* what matters is the order in which a dying process had written */
-    slot->unique = unique;
     if (header->opcode < TRANSPORT_N_OPCODES)
         atomic_fetch_add_explicit(&t->config.state->n_requests[header->opcode], 1, memory_order_relaxed);
 
     current_slot = slot;
     current_header = header;
-    current_orphan = header->unique & ABI_UNIQUE_RESEND ? find_orphan(t, unique) : NULL;
-    if (current_orphan)
-        slot->attempts = current_orphan->attempts;
-    if (slot->attempts >= MAX_ATTEMPTS) {
-        log_error("request %u on node %" G_GUINT64_FORMAT " ended %u workers; it fails with EIO", header->opcode,
-                  header->nodeid, slot->attempts);
-        transport_reply_raw(t, header->unique, -EIO, NULL, 0);
-    } else {
+    if (is_replay && !is_local_replay)
+        undo_counts(t, slot);
+    FAULT_POINT("request-noted");
+    if (slot->attempts >= MAX_ATTEMPTS)
+        fail_hopeless(t, slot, header);
+    else
         dispatch(t, header, buffer);
-    }
-    if (current_orphan)
-        current_orphan->unique = 0;
+    FAULT_POINT("request-answered");
 
     header->len = 0;
-    atomic_signal_fence(memory_order_seq_cst);
+    request_fence();
     slot->unique = 0;
+    request_fence();
+    memset(slot, 0, sizeof(*slot));
+}
+
+/*
+ * The kernel must never have to wait for a page of the buffer: a process that is killed at that moment gets none, and
+ * the kernel fails the request that it was copying.
+ */
+static void populate(char *buffer)
+{
+    if (madvise(buffer, TRANSPORT_BUFFER_BYTES, MADV_POPULATE_WRITE) == 0)
+        return;
+    for (size_t at = 0; at < TRANSPORT_BUFFER_BYTES; at += 4096) {
+        volatile char *page = buffer + at;
+        *page = *page;
+    }
 }
 
 static void thread_start(void *data, unsigned number)
@@ -341,6 +381,7 @@ static void thread_start(void *data, unsigned number)
     snprintf(name, sizeof(name), "fuse-%u", number);
     pthread_setname_np(pthread_self(), name);
     struct transport *t = data;
+    populate(slot_buffer(t, number));
     t->config.thread_start(t->config.userdata);
 }
 
@@ -353,7 +394,7 @@ int transport_serve(struct transport *t)
     t->pool = pool_new(t->config.dev_fd, t->config.n_threads_max, &ops, t);
     if (!t->pool)
         return -ENOMEM;
-    if (t->succeeds && t->agreed.resend)
+    if (t->takeover && t->agreed.resend)
         transport_notify(t, ABI_NOTIFY_RESEND, NULL, 0, NULL, 0);
     return pool_run(t->pool);
 }

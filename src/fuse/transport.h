@@ -16,10 +16,19 @@
 #define TRANSPORT_N_OPCODES    64
 #define TRANSPORT_BUFFER_BYTES (FUSE_MAX_WRITE_BYTES + 8192U)
 
+/*
+ * How much a worker's end tells against the requests that it worked on. Whoever kills workers at random may meet a slow
+ * request many times; a request that workers crash on is failed after three.
+ */
+#define TRANSPORT_WEIGHT_KILLED  1
+#define TRANSPORT_WEIGHT_CRASHED 64
+
 /* The part of the view's shared memory that belongs to the transport. Zeroed at the beginning of a view's life. */
 struct transport_state {
     uint32_t n_init_bytes; /* of init: 0 until INIT is answered */
     uint32_t n_orphans;
+    uint32_t death_weight; /* of the last worker's end: TRANSPORT_WEIGHT_*; set before its successor starts */
+    uint32_t reserved;
     struct fuse_in_header init_header;
     struct fuse_init_in init;
     _Atomic uint64_t n_requests[TRANSPORT_N_OPCODES]; /* by opcode, since the view was mounted */
@@ -32,6 +41,10 @@ struct transport_state {
 typedef bool (*transport_raw_fn)(void *userdata, const struct fuse_in_header *header, const void *body, size_t n_bytes);
 /* Applies one forget that a dead worker had read (before threads start). */
 typedef void (*transport_forget_fn)(void *userdata, uint64_t nodeid, uint64_t n_lookups);
+/* Completes the changes of open counts that dead workers had begun (before threads start). */
+typedef void (*transport_recover_fn)(void *userdata, struct request_slot *slots, unsigned n_slots);
+/* Takes back an open that was counted for an answer that nobody got; clears slot->open. */
+typedef void (*transport_undo_open_fn)(void *userdata, struct request_slot *slot);
 
 struct transport_config {
     int dev_fd;                    /* /dev/fuse; not owned */
@@ -41,6 +54,8 @@ struct transport_config {
     const struct fuse_lowlevel_ops *ops;
     transport_raw_fn raw;
     transport_forget_fn forget;
+    transport_recover_fn recover;         /* or NULL */
+    transport_undo_open_fn undo_open;     /* or NULL */
     void (*thread_start)(void *userdata); /* in each thread before it serves */
     void *userdata;
     unsigned n_threads_max; /* at most REQUEST_MAX_THREADS */

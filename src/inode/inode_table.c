@@ -14,7 +14,9 @@
  */
 #include "inode/inode_table.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
+#include "fuse/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -441,9 +443,11 @@ int inode_table_intern(struct inode_table *t, const struct inode_key *key, uint8
             atomic_fetch_or(&inode->flags, INODE_FLAG_NO_HANDLE);
             pin_fd(t, inode);
         }
+        request_note_lookup(inode->nodeid);
         *ret_inode = inode;
     }
     pthread_mutex_unlock(&t->lock);
+    FAULT_POINT("lookup-counted");
     return r;
 }
 
@@ -453,6 +457,7 @@ static void free_record(struct inode_table *t, struct inode *inode, struct inode
     uint32_t index = index_of(t, inode);
     unchain(t, index);
     __atomic_store_n(&inode->nodeid, 0, __ATOMIC_RELEASE);
+    FAULT_POINT("forget-freed");
     inode->n_lookups = 0;
     inode->generation++;
     *ret_remains = (struct inode_remains){
@@ -466,16 +471,22 @@ static void free_record(struct inode_table *t, struct inode *inode, struct inode
 bool inode_table_forget_taking(struct inode_table *t, uint64_t nodeid, uint64_t n_lookups,
                                struct inode_remains *ret_remains)
 {
+    if (n_lookups == 1)
+        request_unnote_lookup(nodeid); /* first: a death in between leaves the count too high, never too low */
     bool freed = false;
+    int32_t backing_id = 0;
     pthread_mutex_lock(&t->lock);
     struct inode *inode = is_lasting(nodeid) ? get_lasting(t, nodeid) : get_by_index(t, nodeid);
     if (inode && inode->n_lookups > n_lookups) {
         inode->n_lookups -= n_lookups;
     } else if (inode && nodeid != 1) {
+        backing_id = inode->backing_id;
         free_record(t, inode, ret_remains);
         freed = true;
     }
     pthread_mutex_unlock(&t->lock);
+    if (backing_id != 0 && t->config.drop_backing)
+        t->config.drop_backing(t->config.data, backing_id);
     return freed;
 }
 

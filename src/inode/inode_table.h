@@ -23,6 +23,8 @@ struct inode_table_config {
     int (*open_key)(void *data, const struct inode *inode);
     /* The lasting nodeid of a key (2 to INODE_ID_MADE - 1), or 0 for a made one. NULL: every nodeid is made. */
     uint64_t (*lasting_id)(const struct inode_key *key);
+    /* An inode was forgotten that still had a backing id: its open count had been left too high. May be NULL. */
+    void (*drop_backing)(void *data, int32_t backing_id);
     void *data;
 };
 

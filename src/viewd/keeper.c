@@ -58,6 +58,9 @@ static void worker_main(const struct keeper *k)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* of a terminal's Ctrl-C: the keeper unmounts */
     prctl(PR_SET_NAME, "gidfs-worker");
+#ifdef GIDFS_FAULTS
+    fault_obey(&k->config->memory->header->fault);
+#endif
     int r = worker_run(k->config->options, k->config->layers, k->config->memory, k->config->ready_fd, &error);
     if (r < 0)
         report(k, error);
@@ -87,6 +90,13 @@ static int start_worker(struct keeper *k)
     return 0;
 }
 
+/* How much an end tells against the requests that were in work. */
+static uint32_t weight_of(int status)
+{
+    bool killed = WIFEXITED(status) || WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM;
+    return killed ? TRANSPORT_WEIGHT_KILLED : TRANSPORT_WEIGHT_CRASHED;
+}
+
 /* What is to be done after a worker's end: 0 nothing (the view is gone), 1 start another. */
 static int judge_end(struct keeper *k, int status)
 {
@@ -112,6 +122,7 @@ static int handle_child(struct keeper *k)
     int status;
     if (waitpid(k->worker, &status, WNOHANG) != k->worker)
         return 1;
+    k->config->memory->transport->death_weight = weight_of(status);
     int r = judge_end(k, status);
     if (r <= 0)
         return r;
@@ -152,6 +163,18 @@ static int watch_signals(struct keeper *k)
     return 0;
 }
 
+#ifdef GIDFS_FAULTS
+/* "fault NAME SIGNAL TIMES", in a build for tests */
+static char *order_fault(const struct keeper *k, const char *line)
+{
+    g_auto(GStrv) words = g_strsplit(line, " ", -1);
+    if (g_strv_length(words) != 4)
+        return g_strdup("error: fault NAME SIGNAL TIMES");
+    fault_give_order(&k->config->memory->header->fault, words[1], atoi(words[2]), (unsigned)atoi(words[3]));
+    return g_strdup("ok");
+}
+#endif
+
 static char *answer_control(void *data, char *line, control_client client)
 {
     const struct keeper *k = data;
@@ -168,6 +191,10 @@ static char *answer_control(void *data, char *line, control_client client)
         };
         return stats_to_json(&view, k->config->memory);
     }
+#ifdef GIDFS_FAULTS
+    if (g_str_has_prefix(line, "fault "))
+        return order_fault(k, line);
+#endif
     return g_strdup("error: unknown command: ping and stats are known");
 }
 

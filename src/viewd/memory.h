@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "fuse/transport.h"
 #include "inode/inode_state.h"
 #include "view/common/source.h"
@@ -32,6 +33,9 @@ struct memory_header {
     _Atomic uint32_t served;               /* 1: a worker has been serving */
     _Atomic uint32_t n_workers;            /* started so far */
     struct watch_state watch;
+#ifdef GIDFS_FAULTS
+    struct fault_order fault;
+#endif
 };
 
 struct memory {

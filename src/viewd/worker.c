@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "sys/creds.h"
+#include "sys/fuse_dev.h"
 #include "view/common/view.h"
 #include "view/gid/gid_view.h"
 #include "viewd/passthrough_check.h"
@@ -33,6 +34,12 @@ static int open_gid_key(void *data, const struct inode *inode)
 {
     struct view *view = data;
     return source_open_key(view->source, &inode->key);
+}
+
+static void drop_backing(void *data, int32_t backing_id)
+{
+    const struct view *view = data;
+    fuse_dev_backing_close(view->dev_fd, backing_id);
 }
 
 static void thread_start(void *data)
@@ -106,6 +113,8 @@ static void describe(struct view *view, struct memory *memory, const struct fuse
         .ops = ops,
         .raw = view->hook_data ? layers_view_raw : gid_view_raw,
         .forget = view_forget_one,
+        .recover = view_recover_opens,
+        .undo_open = view_undo_open,
         .thread_start = thread_start,
         .userdata = view,
         .n_threads_max = N_THREADS_MAX,
@@ -165,7 +174,11 @@ int worker_run(const struct view_options *options, struct layers *layers, struct
 {
     struct view view = {.options = options, .source = memory->source, .dev_fd = memory->header->dev_fd};
     struct inode_table_config config = {
-        .state = memory->inodes, .open_key = layers ? layers_view_open_key : open_gid_key, .data = &view};
+        .state = memory->inodes,
+        .open_key = layers ? layers_view_open_key : open_gid_key,
+        .drop_backing = drop_backing,
+        .data = &view,
+    };
     if (!layers && !options->has_gid)
         config.lasting_id = source_lasting_id;
     share_out_fds(&config);

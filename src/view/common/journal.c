@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "view/common/journal.h"
 
+#include "base/fault.h"
 #include "fuse/request.h"
 
-#include <stdatomic.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
+#include <time.h>
 
 _Static_assert(INODE_KEY_MAX_BYTES <= REQUEST_KEY_BYTES, "a slot holds every key");
 
 /* A dying process leaves its writes in their order: the stage last. */
 static void set_stage(struct request_slot *slot, enum request_stage stage)
 {
-    atomic_signal_fence(memory_order_seq_cst);
+    request_fence();
     slot->stage = stage;
-    atomic_signal_fence(memory_order_seq_cst);
+    request_fence();
 }
 
 static void note_key(struct request_key *noted, const struct inode_key *key)
@@ -37,27 +40,73 @@ bool journal_is_done(int *ret_result)
     return true;
 }
 
-static int run(int (*op)(void *data), void *data)
+#define NS_PER_S 1000000000LL
+
+/* How far the clock that stamps files may be behind ours: not at all, unless it is that of another machine. */
+static int64_t clock_skew_ns(int fd)
 {
-    struct request_slot *slot = request_current_slot();
-    if (slot)
-        set_stage(slot, REQUEST_STAGE_BEGUN);
-    int r = op(data);
+    struct statfs st;
+    if (fstatfs(fd, &st) == 0) {
+        switch (st.f_type) {
+        case EXT4_SUPER_MAGIC:
+        case XFS_SUPER_MAGIC:
+        case BTRFS_SUPER_MAGIC:
+        case TMPFS_MAGIC:
+        case F2FS_SUPER_MAGIC:
+            return 0;
+        default:
+            break;
+        }
+    }
+    return 10 * NS_PER_S;
+}
+
+bool journal_is_recent(int fd, const struct statx_timestamp *stamp)
+{
+    const struct request_slot *before = request_replayed();
+    return before && stamp->tv_sec * NS_PER_S + stamp->tv_nsec >= before->begun_at_ns - clock_skew_ns(fd);
+}
+
+static void begin(struct request_slot *slot)
+{
+    struct timespec now;
+    if (!slot || slot->stage != REQUEST_STAGE_NONE)
+        return;                                 /* begun by a worker that died: its time counts */
+    clock_gettime(CLOCK_REALTIME_COARSE, &now); /* the one that stamps files */
+    slot->begun_at_ns = now.tv_sec * NS_PER_S + now.tv_nsec;
+    set_stage(slot, REQUEST_STAGE_BEGUN);
+}
+
+static int finish(struct request_slot *slot, int result)
+{
+    FAULT_POINT("journal-undone");
     if (slot) {
-        slot->result = r;
+        slot->result = result;
         set_stage(slot, REQUEST_STAGE_DONE);
     }
-    return r;
+    FAULT_POINT("journal-done");
+    return result;
+}
+
+int journal_run_checked(int (*op)(void *data), void *data, int already, bool (*is_ours)(void *data))
+{
+    const struct request_slot *before = request_replayed();
+    struct request_slot *slot = request_current_slot();
+    int r;
+    FAULT_POINT("journal-start");
+    if (journal_is_done(&r))
+        return r;
+    begin(slot);
+    FAULT_POINT("journal-begun");
+    r = op(data);
+    if (r == already && before && before->stage == REQUEST_STAGE_BEGUN && (!is_ours || is_ours(data)))
+        r = 0;
+    return finish(slot, r);
 }
 
 int journal_run(int (*op)(void *data), void *data, int already)
 {
-    const struct request_slot *before = request_replayed();
-    int r;
-    if (journal_is_done(&r))
-        return r;
-    r = run(op, data);
-    return before && before->stage == REQUEST_STAGE_BEGUN && r == already ? 0 : r;
+    return journal_run_checked(op, data, already, NULL);
 }
 
 int journal_run_rename(int (*op)(void *data), void *data, const struct inode_key *subject,
@@ -74,11 +123,12 @@ int journal_run_rename(int (*op)(void *data), void *data, const struct inode_key
         read_key(&before->subject, &subject_before);
         read_key(&before->object, &object_before);
         if (happened(data, &subject_before, &object_before))
-            return 0;
-    }
-    if (slot) {
+            return finish(slot, 0);
+    } else if (slot) {
         note_key(&slot->subject, subject);
         note_key(&slot->object, object);
     }
-    return run(op, data);
+    begin(slot);
+    FAULT_POINT("journal-begun");
+    return finish(slot, op(data));
 }

@@ -4,11 +4,12 @@
 #include "inode/inode_state.h"
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 /*
  * Operations that cannot be repeated: create, mkdir, mknod, symlink, link, unlink, rmdir, rename.
  *
- * A request whose worker died is sent again. What that worker had noted in its slot (fuse/request.h) tells whether the
+ * A request whose worker died is done again. What that worker had noted in its slot (fuse/request.h) tells whether the
  * effect had taken place: if it had finished, its result stands; if it had only begun, the operation is tried again,
  * and what the second try says is read in the light of the first.
  */
@@ -18,6 +19,15 @@
  * by which a second try says that the first one had done it (-EEXIST of a create, -ENOENT of an unlink).
  */
 int journal_run(int (*op)(void *data), void *data, int already);
+
+/*
+ * The same where that error may also come of what was there before: is_ours(data) then finds out whether it is our
+ * doing, for which journal_is_recent() helps.
+ */
+int journal_run_checked(int (*op)(void *data), void *data, int already, bool (*is_ours)(void *data));
+
+/* Whether a time stamp of the inode behind fd is no older than the first try of the current request. */
+bool journal_is_recent(int fd, const struct statx_timestamp *stamp);
 
 /*
  * The same for a rename, where no errno tells. subject and object identify what is at the two names before (n_bytes 0:

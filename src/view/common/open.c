@@ -7,6 +7,7 @@
  *
  * The fh of an open file is its open flags: it means the same to whichever worker gets it.
  */
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "fuse/abi.h"
@@ -30,6 +31,7 @@ static void choose_io(struct view *view, struct inode *inode, int fd)
     view_begin_data_change(view, false); /* the kernel does the file's I/O with the credentials of this call */
     int r = fuse_dev_backing_open(view->dev_fd, fd, &id);
     view_end_data_change();
+    FAULT_POINT("open-backing");
     if (r == 0) {
         inode->backing_id = id;
         atomic_fetch_or(&inode->flags, INODE_FLAG_PASSTHROUGH);
@@ -45,6 +47,39 @@ static bool opens_for_writing(int open_flags)
     return (open_flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* Notes a change of the open count before and after it is made. With the inode locked. */
+static void note_change(const struct inode *inode, int open_flags, bool release)
+{
+    struct request_slot *slot = request_current_slot();
+    if (!slot)
+        return;
+    slot->open = (struct request_open){.nodeid = inode->nodeid,
+                                       .n_before = inode->n_opens,
+                                       .n_writers_before = inode->n_writers,
+                                       .writes = opens_for_writing(open_flags),
+                                       .release = release};
+    request_fence();
+    slot->open.stage = REQUEST_STAGE_BEGUN;
+    request_fence();
+}
+
+static void note_changed(void)
+{
+    struct request_slot *slot = request_current_slot();
+    request_fence();
+    if (slot)
+        slot->open.stage = REQUEST_STAGE_DONE;
+    request_fence();
+}
+
+/* Whether a worker that died had made this change already for the current request. */
+static bool was_changed(const struct inode *inode, bool release)
+{
+    const struct request_slot *before = request_replayed();
+    return before && before->open.stage == REQUEST_STAGE_DONE && before->open.release == release &&
+           before->open.nodeid == inode->nodeid;
+}
+
 /*
  * Counts an open. From its first writer on, the kernel is to ask for the attributes each time (view_attr_timeout()):
  * what a mapping changes of them is told to nobody.
@@ -52,29 +87,43 @@ static bool opens_for_writing(int open_flags)
 static void count_open(struct view *view, struct inode *inode, int fd, int open_flags)
 {
     inode_table_lock(view->inodes, inode);
+    note_change(inode, open_flags, false);
+    inode_table_pin_fd(view->inodes, inode); /* best effort: see inode_table.h */
     if (inode->n_opens == 0)
         choose_io(view, inode, fd);
+    FAULT_POINT("open-begun");
     inode->n_opens++;
     bool first_writer = opens_for_writing(open_flags) && inode->n_writers++ == 0;
+    note_changed();
     inode_table_unlock(view->inodes, inode);
+    FAULT_POINT("open-counted");
     if (first_writer && view->cached_s > 0)
         notify_inval_attributes(view->transport, inode->nodeid); /* takes no lock that a request holds */
 }
 
+void view_drop_backing(struct view *view, struct inode *inode)
+{
+    if (inode->backing_id != 0)
+        fuse_dev_backing_close(view->dev_fd, inode->backing_id);
+    FAULT_POINT("release-closed");
+    inode->backing_id = 0; /* after the other: closing one twice does no harm */
+}
+
 void view_count_release(struct view *view, struct inode *inode, int open_flags)
 {
-    int32_t id = 0;
     inode_table_lock(view->inodes, inode);
-    bool last = inode->n_opens > 0 && --inode->n_opens == 0;
+    note_change(inode, open_flags, true);
+    bool last = inode->n_opens == 1;
+    if (last)
+        view_drop_backing(view, inode);
+    FAULT_POINT("release-begun");
+    if (inode->n_opens > 0)
+        inode->n_opens--;
     if (opens_for_writing(open_flags) && inode->n_writers > 0)
         inode->n_writers--;
-    if (last) {
-        id = inode->backing_id;
-        inode->backing_id = 0;
-        if (id != 0)
-            fuse_dev_backing_close(view->dev_fd, id);
-    }
+    note_changed();
     inode_table_unlock(view->inodes, inode);
+    FAULT_POINT("release-counted");
     if (last) {
         data_files_drop(view->data_files, inode);
         inode_table_unpin_fd(view->inodes, inode);
@@ -122,8 +171,8 @@ int view_count_open(struct view *view, struct inode *inode, int open_flags, stru
     int fd = inode_table_get_fd(view->inodes, inode);
     if (fd < 0)
         return fd;
-    inode_table_pin_fd(view->inodes, inode); /* best effort: see inode_table.h */
-    count_open(view, inode, fd, open_flags);
+    if (!was_changed(inode, false))
+        count_open(view, inode, fd, open_flags);
     inode_table_put_fd(view->inodes, inode);
     *ret_out = (struct abi_open_out){
         .fh = (uint32_t)open_flags, .open_flags = answer_flags(view, inode), .backing_id = inode->backing_id};
@@ -179,7 +228,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         r = view_count_open(view, inode, fi->flags, &out);
     if (r < 0)
         view_reply_error(req, r);
-    else if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) < 0)
+    else if (request_answer_is_lost(fuse_reply_buf(req, (const char *)&out, sizeof(out))))
         view_count_release(view, inode, fi->flags); /* the caller was interrupted: no RELEASE will come */
 }
 
@@ -187,7 +236,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
     struct view *view = view_of_request(req);
     struct inode *inode = inode_table_get(view->inodes, ino);
-    if (inode)
+    if (inode && !was_changed(inode, true))
         view_count_release(view, inode, (int)fi->fh);
     view_reply_error(req, 0);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "view/common/view.h"
 
+#include "base/fault.h"
 #include "view/common/data_files.h"
 #include "view/common/dir_streams.h"
 
@@ -63,6 +64,8 @@ static void forget_noted(struct view *view, uint64_t nodeid, uint64_t n_lookups)
     struct request_slot *slot = request_current_slot();
     if (slot)
         slot->forgets_done++;
+    request_fence();
+    FAULT_POINT("forget-noted");
     view_forget_one(view, nodeid, n_lookups);
 }
 

@@ -117,6 +117,12 @@ int view_create_mode(const struct view *view, mode_t view_mode, mode_t *ret_disk
  */
 int view_count_open(struct view *view, struct inode *inode, int open_flags, struct abi_open_out *ret_out);
 void view_count_release(struct view *view, struct inode *inode, int open_flags);
+/* Gives back the backing id of an inode that has no open file any more. With the inode locked. */
+void view_drop_backing(struct view *view, struct inode *inode);
+
+/* Open counts as a dead worker left them: replay.c. data is the view; for struct transport_config. */
+void view_recover_opens(void *data, struct request_slot *slots, unsigned n_slots);
+void view_undo_open(void *data, struct request_slot *slot);
 
 /* The entry part of an answer to create, as libfuse would make it. */
 void view_entry_out(const struct fuse_entry_param *entry, struct fuse_entry_out *out);

@@ -71,6 +71,17 @@ static int create_once(void *data)
     return r;
 }
 
+/* Whether what is at the name now was made by a first try, rather than being there before it. */
+static bool is_ours(void *data)
+{
+    struct creation *c = data;
+    struct statx stx;
+    auto_fd int fd = openat(c->dir.fd, c->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || inode_fd_statx(fd, &stx) < 0)
+        return false;
+    return journal_is_recent(fd, stx.stx_mask & STATX_BTIME ? &stx.stx_btime : &stx.stx_ctime);
+}
+
 /* mkdir, mknod, symlink: make it, then look it up. */
 static void create_and_lookup(fuse_req_t req, fuse_ino_t parent, struct creation *c)
 {
@@ -81,7 +92,7 @@ static void create_and_lookup(fuse_req_t req, fuse_ino_t parent, struct creation
         view_reply_error(req, r);
         return;
     }
-    r = journal_run(create_once, c, -EEXIST);
+    r = journal_run_checked(create_once, c, -EEXIST, is_ours);
     if (r < 0)
         view_reply_error(req, r);
     else
@@ -128,7 +139,7 @@ static int create_and_open(struct creation *c, struct created_answer *ret_answer
 {
     struct fuse_entry_param entry;
     /* A file without a name that nobody has opened vanishes with a worker that dies; making another one is no harm. */
-    int r = c->make == make_tmpfile ? create_once(c) : journal_run(create_once, c, -EEXIST);
+    int r = c->make == make_tmpfile ? create_once(c) : journal_run_checked(create_once, c, -EEXIST, is_ours);
     /* Somebody else made it meanwhile: the kernel is to look again, and to ask for permission to open that. */
     if (r == -EEXIST && !(c->open_flags & O_EXCL))
         r = -ESTALE;
@@ -174,7 +185,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     }
     if (r < 0)
         view_reply_error(req, r);
-    else if (fuse_reply_buf(req, (const char *)&answer, sizeof(answer)) < 0)
+    else if (request_answer_is_lost(fuse_reply_buf(req, (const char *)&answer, sizeof(answer))))
         undo_create_and_open(c.view, inode, c.open_flags);
 }
 
@@ -201,7 +212,7 @@ void gid_raw_tmpfile(struct view *view, const struct fuse_in_header *header, con
         dir_put(view, &c.dir);
     }
     int sent = transport_reply_raw(view->transport, header->unique, r, &answer, sizeof(answer));
-    if (r == 0 && sent < 0)
+    if (r == 0 && request_answer_is_lost(sent))
         undo_create_and_open(view, inode, c.open_flags);
 }
 

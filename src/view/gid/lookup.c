@@ -64,7 +64,7 @@ void names_reply_lookup(fuse_req_t req, struct view *view, const struct dir *par
     struct fuse_entry_param entry = {0};
     int r = lookup(view, parent, name, &entry);
     if (r == 0) {
-        if (fuse_reply_entry(req, &entry) < 0)
+        if (request_answer_is_lost(fuse_reply_entry(req, &entry)))
             view_forget_one(view, entry.ino, 1);
     } else if (r == -ENOENT) {
         entry.entry_timeout = view_entry_timeout(view, parent->inode);
@@ -87,7 +87,7 @@ static void lookup_by_nodeid(fuse_req_t req, struct view *view, fuse_ino_t ino)
     int r = fd < 0 ? -ESTALE : names_make_entry(view, &nobody, &fd, INODE_KEEP_CACHED, &entry, &found);
     if (r < 0)
         view_reply_error(req, r);
-    else if (fuse_reply_entry(req, &entry) < 0)
+    else if (request_answer_is_lost(fuse_reply_entry(req, &entry)))
         view_forget_one(view, entry.ino, 1);
 }
 

@@ -86,6 +86,8 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 }
 
 struct linking {
+    const struct view *view;
+    struct inode *inode;
     int fd;
     struct dir dir;
     const char *name;
@@ -97,18 +99,28 @@ static int link_once(void *data)
     return inode_fd_link(l->fd, l->dir.fd, l->name);
 }
 
+/* Whether the name that is there leads to the inode, and that since the first try. */
+static bool link_is_ours(void *data)
+{
+    struct linking *l = data;
+    struct inode_key key;
+    struct statx stx;
+    identify(l->view, &l->dir, l->name, &key);
+    return same(&key, &l->inode->key) && inode_fd_statx(l->fd, &stx) == 0 && journal_is_recent(l->fd, &stx.stx_ctime);
+}
+
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
 {
     struct view *view = view_of_request(req);
-    struct linking l = {.name = new_name};
     struct inode *inode = inode_table_get(view->inodes, ino);
+    struct linking l = {.view = view, .inode = inode, .name = new_name};
     int r = inode ? dir_get(view, new_parent, &l.dir) : -ESTALE;
     if (r < 0) {
         view_reply_error(req, r);
         return;
     }
     l.fd = inode_table_get_fd(view->inodes, inode);
-    r = l.fd < 0 ? l.fd : journal_run(link_once, &l, -EEXIST);
+    r = l.fd < 0 ? l.fd : journal_run_checked(link_once, &l, -EEXIST, link_is_ours);
     if (l.fd >= 0)
         inode_table_put_fd(view->inodes, inode);
     if (r < 0)

@@ -178,7 +178,7 @@ static void create_and_reply(fuse_req_t req, fuse_ino_t parent, struct creation 
     layers_dir_put(c->view, &c->dir);
     if (r < 0)
         view_reply_error(req, r);
-    else if (fuse_reply_entry(req, &entry) < 0)
+    else if (request_answer_is_lost(fuse_reply_entry(req, &entry)))
         inode_table_forget(c->view->inodes, entry.ino, 1);
 }
 
@@ -269,7 +269,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     }
     if (r < 0)
         view_reply_error(req, r);
-    else if (fuse_reply_buf(req, (const char *)&answer, sizeof(answer)) < 0)
+    else if (request_answer_is_lost(fuse_reply_buf(req, (const char *)&answer, sizeof(answer))))
         undo_create_and_open(c.view, inode, c.open_flags);
 }
 
@@ -295,7 +295,7 @@ void layers_raw_tmpfile(struct view *view, const struct fuse_in_header *header, 
         layers_dir_put(view, &c.dir);
     }
     int sent = transport_reply_raw(view->transport, header->unique, r, &answer, sizeof(answer));
-    if (r == 0 && sent < 0)
+    if (r == 0 && request_answer_is_lost(sent))
         undo_create_and_open(view, inode, c.open_flags);
 }
 

@@ -160,7 +160,7 @@ void layers_reply_lookup(fuse_req_t req, struct view *view, const struct layers_
     struct inode *inode;
     int r = layers_lookup(view, dir, name, &entry, &inode);
     if (r == 0) {
-        if (fuse_reply_entry(req, &entry) < 0)
+        if (request_answer_is_lost(fuse_reply_entry(req, &entry)))
             inode_table_forget(view->inodes, entry.ino, 1);
     } else if (r == -ENOENT) {
         entry.entry_timeout = view_entry_timeout(view, dir->inode);
