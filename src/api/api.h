@@ -43,6 +43,7 @@ struct api_route {
 };
 
 /* The routes of each group, ended by one without a method. */
+extern const struct api_route api_check_routes[];
 extern const struct api_route api_volume_routes[];
 extern const struct api_route api_attachment_routes[];
 extern const struct api_route api_container_routes[];
