@@ -303,6 +303,10 @@ static void dispatch(struct transport *t, const struct fuse_in_header *header, c
             transport_reply_raw(t, header->unique, r, NULL, 0);
         return;
     }
+    if (header->opcode == FUSE_INTERRUPT) { /* no operation here can be; the kernel then sends no more of them */
+        transport_reply_raw(t, header->unique, -ENOSYS, NULL, 0);
+        return;
+    }
     if (t->config.raw(t->config.userdata, header, header + 1, n_body))
         return;
     struct fuse_buf request = {.size = header->len, .mem = buffer};

@@ -29,22 +29,21 @@ static int get_writable(struct view *view, fuse_ino_t ino, uint64_t fh, struct d
 }
 
 /* A thread's buffer, aligned for O_DIRECT; kept for as long as the thread lives. */
-static __thread char *io_buffer;
+static GPrivate io_buffer = G_PRIVATE_INIT(free);
 static __thread size_t io_buffer_bytes;
 
 static char *reserve_io_buffer(size_t n_bytes)
 {
     if (n_bytes > io_buffer_bytes) {
-        free(io_buffer);
-        io_buffer = NULL;
+        g_private_replace(&io_buffer, NULL);
         io_buffer_bytes = 0;
         void *memory;
         if (posix_memalign(&memory, 4096, n_bytes) != 0)
             return NULL;
-        io_buffer = memory;
+        g_private_set(&io_buffer, memory);
         io_buffer_bytes = n_bytes;
     }
-    return io_buffer;
+    return g_private_get(&io_buffer);
 }
 
 /* What a file opened with O_DIRECT can write from: the bytes of a request begin wherever its header ends. */

@@ -145,7 +145,7 @@ static int create_and_open(struct creation *c, struct created_answer *ret_answer
         r = -ESTALE;
     if (r < 0)
         return r;
-    auto_fd int created = c->fd;
+    G_GNUC_UNUSED auto_fd int created = c->fd;
     auto_fd int fd = path_fd_of(c);
     if (fd < 0)
         return fd;
