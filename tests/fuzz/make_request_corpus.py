@@ -87,12 +87,14 @@ INPUTS = {
               setxattr(FILE, "security.capability", bytes(20)) + setxattr(FILE, "user.big", b"abc", claimed=60000) +
               request(REMOVEXATTR, FILE, "user.note"),
     "lies": LOOKUPS + forget(FILE, 1 << 60) + forget(1, 1 << 60) + forget(31, 1) + batch_forget(2, (DIR, 7), (9, 1)) +
-            batch_forget(0xffffffff, (LINKNODE, 1)) + request(GETATTR, FILE, bytes(16)) + request(RELEASE, 1, bytes(24)) +
+            batch_forget(0xffffffff, (LINKNODE, 1)) + request(GETATTR, FILE, bytes(16)) +
+            request(RELEASE, 1, bytes(24)) +
             request(OPEN, 1, bytes(8)) + read(READ, DIR) + request(RELEASE, FILE, bytes(24)) +
             request(LOOKUP, 1, "file") + request(GETATTR, FILE, bytes(16)) + request(GETATTR, 0, bytes(16)),
     "paths": b"".join(request(LOOKUP, 1, name) for name in ("..", ".", "../canary", "", "dir/inside", "/etc/passwd")) +
              LOOKUPS + request(LOOKUP, LINKNODE, "x") + request(LOOKUP, FILE, "x") + create(1, "../escaped") +
-             create(LINKNODE, "x") + request(UNLINK, 1, "../canary") + request(OPEN, LINKNODE, struct.pack("<II", 1, 0)) +
+             create(LINKNODE, "x") + request(UNLINK, 1, "../canary") +
+             request(OPEN, LINKNODE, struct.pack("<II", 1, 0)) +
              request(RENAME2, 1, struct.pack("<QII", 1, 0, 0), "file", "../canary") + write(LINKNODE, b"gone") +
              request(LINK, 1, struct.pack("<Q", FILE), "../linked") + setattr_(LINKNODE, 0x9, mode=0o777, size=0),
     "shapes": request(LOOKUP, 1) + request(LOOKUP, 1, b"unterminated") + request(SETATTR, 1, bytes(40)) +
@@ -107,7 +109,8 @@ INPUTS = {
               request(INTERRUPT, 0, struct.pack("<Q", 4)) + request(SYNCFS, 1, bytes(8)) +
               request(READ, FILE, struct.pack("<QQIIQII", 0, 1 << 63, 0xffffffff, 0, 0, 0, 0)),
     "resent": LOOKUPS + create(1, "a") + request(MKDIR, 1, bytes(8), "b") + request(UNLINK, 1, "file") +
-              create(1 | RESENT, "a") + request(MKDIR, 1 | RESENT, bytes(8), "b") + request(UNLINK, 1 | RESENT, "file") +
+              create(1 | RESENT, "a") + request(MKDIR, 1 | RESENT, bytes(8), "b") +
+              request(UNLINK, 1 | RESENT, "file") +
               request(RENAME2, 1 | RESENT, struct.pack("<QII", 1, 0, 0), "a", "c") + read(READDIRPLUS, 1) +
               request(GETATTR, FILE, bytes(16)) + forget(DIR, 1),
 }
