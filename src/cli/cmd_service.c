@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The care of the service: gidfs recover, stats, top, status, drain, upgrade. */
+/* The care of the service: gidfs recover, stats, status, drain, upgrade. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/listing.h"
@@ -117,40 +116,6 @@ COMMAND(cmd_stats)
     else
         listing_print_object(stats);
     return CLI_OK;
-}
-
-COMMAND(cmd_top)
-{
-    gint delay_s = 2, rounds = 0;
-    struct listing_options options = {0};
-    const GOptionEntry entries[] = {
-        {"delay", 'd', 0, G_OPTION_ARG_INT, &delay_s, "Seconds between two looks (2)", "SECONDS"},
-        {"iterations", 'n', 0, G_OPTION_ARG_INT, &rounds, "How many looks (1 where the output is no terminal)", "N"},
-        {0},
-    };
-    struct column_choice choice;
-    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
-        return CLI_USAGE;
-    if (delay_s < 1 || delay_s > 3600 || rounds < 0)
-        return cli_usage(command, "--delay takes 1 to 3600 seconds, --iterations a number from 0 on");
-    enum cli_status status = listing_choose(command, &stats_listing, NULL, &choice);
-    gboolean terminal = isatty(STDOUT_FILENO);
-    if (rounds == 0 && !terminal)
-        rounds = 1;
-    for (gint round = 1; status == CLI_OK; round++) {
-        g_autoptr(gidfs_result) stats = NULL;
-        status = cli_call(cli, "GET", "/v1/stats", &stats);
-        if (status != CLI_OK)
-            break;
-        if (terminal)
-            printf("\033[H\033[J");
-        listing_print(&stats_listing, &options, &choice, stats);
-        fflush(stdout);
-        if (round == rounds)
-            break;
-        g_usleep((gulong)delay_s * G_USEC_PER_SEC);
-    }
-    return status;
 }
 
 COMMAND(cmd_status)

@@ -131,8 +131,7 @@ static void print_rows(const struct listing_options *options, const struct colum
     table_print(&table, options);
 }
 
-/* The library has read the answer before: that it is JSON is sure. */
-static json_doc *read_result(const gidfs_result *result)
+json_doc *listing_read(const gidfs_result *result)
 {
     json_doc *doc = NULL;
     const char *text = gidfs_result_json(result);
@@ -148,7 +147,7 @@ void listing_print(const struct listing *listing, const struct listing_options *
         cli_print_json(result);
         return;
     }
-    g_autoptr(json_doc) doc = read_result(result);
+    g_autoptr(json_doc) doc = listing_read(result);
     guint32 rows = json_doc_member(doc, 0, listing->rows);
     if (options->json)
         print_json_rows(listing, choice, doc, rows);
@@ -172,7 +171,7 @@ enum cli_status listing_run(struct cli *cli, const struct command *command, cons
 
 void listing_print_object(const gidfs_result *result)
 {
-    g_autoptr(json_doc) doc = read_result(result);
+    g_autoptr(json_doc) doc = listing_read(result);
     g_autoptr(GStringChunk) scratch = g_string_chunk_new(1024);
     for (guint32 key = json_doc_first(doc, 0); key != JSON_DOC_NONE; key = json_doc_next(doc, 0, key))
         printf("%-14s %s\n", json_doc_string(doc, key), cell_text(doc, key + 1, scratch));
@@ -180,7 +179,7 @@ void listing_print_object(const gidfs_result *result)
 
 enum cli_status listing_print_errors(const gidfs_result *result, const char *array, const char *label)
 {
-    g_autoptr(json_doc) doc = read_result(result);
+    g_autoptr(json_doc) doc = listing_read(result);
     guint32 errors = json_doc_member(doc, 0, array);
     for (guint32 at = json_doc_first(doc, errors); at != JSON_DOC_NONE; at = json_doc_next(doc, errors, at)) {
         const char *name = json_doc_string(doc, json_doc_member(doc, at, label));

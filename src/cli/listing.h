@@ -69,6 +69,9 @@ void listing_print(const struct listing *listing, const struct listing_options *
 enum cli_status listing_run(struct cli *cli, const struct command *command, const struct listing *listing,
                             const struct listing_options *options, const char *path);
 
+/* The document of an answer, the caller's. The library has read it before: that it is JSON is sure. */
+json_doc *listing_read(const gidfs_result *result);
+
 /* One object, a line for each member. */
 void listing_print_object(const gidfs_result *result);
 

@@ -317,6 +317,20 @@ class CliTest(unittest.TestCase):
         self.assertIn('{"lookup":3}', self.ok("stats", "data"))
         self.assertIn("data", self.ok("top"))
 
+    def test_top_has_the_busiest_first(self):
+        counts = iter([{"a": 10, "b": 20}, {"a": 1010, "b": 20}])
+
+        class Growing(dict):
+            def get(self, key, default=None):
+                views = [{"name": name, "gid": 1, "total_requests": n} for name, n in next(counts).items()]
+                return 200, {"views": views}
+
+        self.service.answers = Growing()
+        lines = self.ok("top", "-n", "2", "-d", "1").splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["NAME", "a", "b", "NAME", "a", "b"])
+        self.assertGreater(int(lines[4].split()[2]), 0)
+        self.assertEqual(int(lines[5].split()[2]), 0)
+
     def test_drain_and_upgrade(self):
         self.answer("POST /v1/drain", {"unmounted": ["a"], "left": []})
         self.ok("drain")
