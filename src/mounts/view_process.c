@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <unistd.h>
 
 #define VIEW_START_TIMEOUT_MS 30000
@@ -109,6 +110,8 @@ int view_abort(struct registry *registry, struct volume *volume, GError **error)
     int r = fuse_abort(volume->view);
     if (r < 0 && r != -EINVAL && r != -ENOENT)
         return gidfs_error_errno(error, r, "volume \"%s\": abort %s", volume->row->name, volume->view);
+    if (volume->keeper_pid) /* it leads the group of its worker; a stopped or hung one would stay for ever */
+        kill(-volume->keeper_pid, SIGKILL);
     return view_unmount(registry, volume, true, error);
 }
 

@@ -583,7 +583,15 @@ class Survival(ServiceTest):
         target = self.new_directory(prefix="target-")
         self.addCleanup(run, ["umount", "-lq", target], check=False)
         self.attach("data", target)
-        self.assertEqual(self.call("POST", "/v1/volumes/data/abort"), {"name": "data", "state": "mounted"})
+        processes = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and self.serves(pid, view)]
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        with subprocess.Popen(["stat", target / "not-cached"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as hangs:
+            wait_until(lambda: pathlib.Path(f"/proc/{hangs.pid}/syscall").read_text().split()[0].isdigit(), "the wait")
+            self.assertEqual(self.call("POST", "/v1/volumes/data/abort"), {"name": "data", "state": "mounted"})
+            self.assertNotEqual(hangs.wait(30), 0)
+        wait_until(lambda: not any(self.serves(pid, view) for pid in processes), "the old processes to be gone")
         self.assertEqual((view / "file").read_text(), "content")
         wait_until(lambda: self.reads(target / "file") == "content", "the attachment to be mounted again")
 
@@ -610,7 +618,7 @@ class Survival(ServiceTest):
 
     def serves(self, pid, view):
         try:
-            return view in pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+            return str(view) in pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
         except OSError:
             return False
 
