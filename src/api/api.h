@@ -50,4 +50,5 @@ extern const struct api_route api_container_routes[];
 extern const struct api_route api_recovery_routes[];
 extern const struct api_route api_listing_routes[];
 extern const struct api_route api_service_routes[];
+extern const struct api_route api_stats_routes[];
 extern const struct api_route api_block_routes[];

@@ -2,6 +2,7 @@
 /* The routes about the service itself: what it is, and its metrics (behaviour A12) in the OpenMetrics format. */
 #include "api/api.h"
 #include "api/objects.h"
+#include "api/stats.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -111,6 +112,34 @@ static void write_requests(GString *text, struct api *api)
     g_mutex_unlock(&api->lock);
 }
 
+/* Of volume names no character needs an escape. */
+static void write_views(GString *text, struct api *api)
+{
+    static const struct {
+        const char *metric, *suffix, *type, *counter, *help;
+        int64_t less;
+    } metrics[] = {
+        {"gidfs_view_requests", "_total", "counter", "n_requests", "Requests of the kernel to a view.", 0},
+        {"gidfs_view_inodes", "", "gauge", "n_inodes", "Inodes of a view that the kernel knows.", 0},
+        {"gidfs_view_worker_restarts", "_total", "counter", "n_workers_started", "Workers that took another's place.",
+         1},
+    };
+    g_autoptr(GPtrArray) views = NULL;
+
+    if (stats_collect(api, NULL, &views, NULL) < 0)
+        return;
+    for (size_t i = 0; i < G_N_ELEMENTS(metrics); i++) {
+        begin_metric(text, metrics[i].metric, metrics[i].type, metrics[i].help);
+        for (guint j = 0; j < views->len; j++) {
+            const struct stats_view *view = views->pdata[j];
+            if (view->counters)
+                g_string_append_printf(text, "%s%s{volume=\"%s\"} %" G_GINT64_FORMAT "\n", metrics[i].metric,
+                                       metrics[i].suffix, view->name,
+                                       stats_counter(view, metrics[i].counter) - metrics[i].less);
+        }
+    }
+}
+
 static int write_metrics(struct api *api, struct api_request *request, GError **error)
 {
     GString *text = request->out.text;
@@ -127,6 +156,7 @@ static int write_metrics(struct api *api, struct api_request *request, GError **
     write_gauge(text, "gidfs_attachments", "Attachments.", counts.n_attachments);
     write_gauge(text, "gidfs_containers", "Prepared containers.", counts.n_containers);
     write_gauge(text, "gidfs_rootfs", "Layered roots.", counts.n_rootfs);
+    write_views(text, api);
     write_requests(text, api);
     begin_metric(text, "gidfs_build", "info", "The version of the service.");
     g_string_append(text, "gidfs_build_info{version=\"" GIDFS_VERSION "\"} 1\n# EOF\n");

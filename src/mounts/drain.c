@@ -70,6 +70,6 @@ int volume_abort(struct registry *registry, const char *name, volume_visitor vis
     }
     g_mutex_unlock(&registry->lock);
     if (r == 0) /* the attachments are still of the old connection */
-        g_thread_pool_push(registry->menders, registry, NULL);
+        keepers_mend(registry, 0);
     return r;
 }

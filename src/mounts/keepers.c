@@ -20,13 +20,17 @@ static struct volume *find_by_id(struct registry *registry, int64_t id)
     return NULL;
 }
 
-static bool note_end(struct registry *registry, int64_t id)
+/* Waits until the volume is idle; whether its view is still mounted then, with nobody behind it. */
+static bool is_dead(struct registry *registry, int64_t id)
 {
-    struct volume *volume = find_by_id(registry, id);
-    if (!volume || volume->operation)
-        return false;
-    volume->keeper_pid = 0;
-    if (!mount_table_find_target(registry_kernel(registry), volume->view))
+    struct volume *volume;
+
+    while ((volume = find_by_id(registry, id)) && volume->operation) {
+        g_autoptr(GError) ignored = NULL;
+        bool created = false;
+        operation_wait(registry, volume, &created, &ignored);
+    }
+    if (!volume || !mount_table_find_target(registry_kernel(registry), volume->view) || view_is_alive(registry, volume))
         return false;
     log_error("volume \"%s\": the keeper of its view died; mounting it again", volume->row->name);
     volume->dead = true;
@@ -40,12 +44,28 @@ static void tell_step(const struct recovery_step *step, bool done, const GError 
                   step->name, error->message);
 }
 
-/* The thread of the menders. */
-void keepers_mend(void *data, void *user_data)
+/* The thread of the menders. data is the id of a volume, or 0 to look after all of them. */
+static void mend(void *data, void *user_data)
 {
+    struct registry *registry = user_data;
+    int64_t id = (int64_t)(GPOINTER_TO_SIZE(data) - 1);
     g_autoptr(GError) error = NULL;
-    if (registry_recover(user_data, NULL, false, tell_step, NULL, &error) < 0)
+
+    g_mutex_lock(&registry->lock);
+    bool is_needed = id == 0 || is_dead(registry, id);
+    g_mutex_unlock(&registry->lock);
+    if (is_needed && registry_recover(registry, NULL, false, tell_step, NULL, &error) < 0)
         log_error("%s", error->message);
+}
+
+GThreadPool *keepers_new_menders(struct registry *registry)
+{
+    return g_thread_pool_new(mend, registry, 1, FALSE, NULL);
+}
+
+void keepers_mend(struct registry *registry, int64_t id)
+{
+    g_thread_pool_push(registry->menders, GSIZE_TO_POINTER((gsize)id + 1), NULL);
 }
 
 int registry_keepers_fd(const struct registry *registry)
@@ -56,12 +76,6 @@ int registry_keepers_fd(const struct registry *registry)
 void registry_look_at_keepers(struct registry *registry)
 {
     g_autoptr(GArray) ids = process_watch_read(registry->keepers);
-    bool is_needed = false;
-
-    g_mutex_lock(&registry->lock);
     for (guint i = 0; i < ids->len; i++)
-        is_needed |= note_end(registry, g_array_index(ids, int64_t, i));
-    g_mutex_unlock(&registry->lock);
-    if (is_needed)
-        g_thread_pool_push(registry->menders, registry, NULL);
+        keepers_mend(registry, g_array_index(ids, int64_t, i));
 }

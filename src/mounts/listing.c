@@ -80,10 +80,11 @@ void volume_describe(struct registry *registry, struct volume *volume, bool reus
 {
     struct volume_info info = {.row = volume->row,
                                .view = volume->view,
+                               .control = volume->control,
                                .n_attachments = volume->attachments->len,
                                .mechanism = "fuse",
                                .reason = "an idmapped mount can show another owner, and no other modes",
-                               .keeper_pid = volume->keeper_pid,
+                               .keeper_pid = g_atomic_int_get(&volume->keeper_pid),
                                .reused = reused};
     g_autofree struct attachment_info *attachments = g_new0(struct attachment_info, volume->attachments->len);
 

@@ -344,7 +344,7 @@ static struct registry *allocate_registry(const struct registry_settings *settin
     registry->by_container = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     registry->state_dir = g_canonicalize_filename(settings->state_dir, NULL);
     registry->view_program = program_path("gidfs-view");
-    registry->menders = g_thread_pool_new(keepers_mend, registry, 1, FALSE, NULL);
+    registry->menders = keepers_new_menders(registry);
     registry->lock_fd = -1;
     return registry;
 }

@@ -74,9 +74,10 @@ void registry_look_at_sources(struct registry *registry);
 
 struct volume_info {
     const struct table_volume *row;
-    const char *view;  /* path of the view */
-    const char *state; /* as docs/api.md says */
-    const char *note;  /* where table and kernel differ, or NULL */
+    const char *view;    /* path of the view */
+    const char *control; /* its control socket */
+    const char *state;   /* as docs/api.md says */
+    const char *note;    /* where table and kernel differ, or NULL */
     const struct attachment_info *attachments;
     size_t n_attachments;
     const char *mechanism; /* "fuse", or "idmap" for an idmapped mount */

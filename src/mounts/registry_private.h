@@ -41,7 +41,7 @@ struct volume {
     GPtrArray *attachments;      /* of struct attachment, which it owns, in order of id */
     struct operation *operation; /* in progress, or NULL */
     char *problem;               /* why the view is not up, or NULL */
-    pid_t keeper_pid;            /* 0: unknown */
+    pid_t keeper_pid;            /* 0: unknown; atomic: an operation sets it without the lock */
     bool dead;                   /* mounted, and nobody serves it */
     bool source_gone;            /* when it was last looked for */
 };
@@ -159,8 +159,12 @@ int attachment_mount(struct registry *registry, struct attachment *attachment, i
 int attachment_unmount(const struct attachment *attachment, bool force, GError **error);
 int attachment_forget(struct registry *registry, struct attachment *attachment, GError **error);
 
-/* keepers.c: the function of registry->menders */
-void keepers_mend(void *data, void *user_data);
+/*
+ * keepers.c: mounts the view of a volume again if nobody serves it, and what else recovery finds; with id 0, whatever
+ * recovery finds. Returns at once: it is done by the menders, who wait until the volume is idle.
+ */
+GThreadPool *keepers_new_menders(struct registry *registry);
+void keepers_mend(struct registry *registry, int64_t id);
 
 /* blocks.c: configured is NULL for the default */
 int blocks_open(struct registry *registry, const char *configured, GError **error);

@@ -40,14 +40,17 @@ static char *options_of(const struct volume *volume)
     return view_options_to_string(&options);
 }
 
-/* Who listens on the control socket is the keeper: asks it again, and hears of its end from now on. */
+/*
+ * Who listens on the control socket is the keeper: finds out who that is, and hears of its end from now on. For moments
+ * a worker may keep the socket of a keeper that is dead: that is as good as nobody.
+ */
 static int find_keeper(struct registry *registry, struct volume *volume)
 {
     pid_t pid = 0;
     int r = unix_peer_pid(volume->control, &pid);
     if (r == 0 && process_watch_add(registry->keepers, volume->row->id, pid) == -ESRCH)
-        r = -ECONNREFUSED; /* the keeper is dead; its worker, which shares the socket with it, dies a moment later */
-    volume->keeper_pid = r == 0 ? pid : 0;
+        r = -ECONNREFUSED;
+    g_atomic_int_set(&volume->keeper_pid, r == 0 ? pid : 0);
     return r;
 }
 
@@ -82,7 +85,7 @@ static void await_end(struct registry *registry, struct volume *volume)
     process_watch_remove(registry->keepers, volume->row->id);
     if (volume->keeper_pid)
         process_wait_end(volume->keeper_pid, KEEPER_END_TIMEOUT_MS);
-    volume->keeper_pid = 0;
+    g_atomic_int_set(&volume->keeper_pid, 0);
 }
 
 /* A view that is not mounted any more is as good as unmounted. */

@@ -11,9 +11,11 @@
 #include "core/gid_range.h"
 #include "core/path_rules.h"
 #include "mounts/registry_private.h"
+#include "sys/mount_probe.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int check_request(const struct volume_request *request, GError **error)
 {
@@ -25,6 +27,22 @@ static int check_request(const struct volume_request *request, GError **error)
     if (request->view_gid >= 0 && gid_check("gid", (uint64_t)request->view_gid, error) < 0)
         return refuse_as(error, REFUSAL_BAD_REQUEST);
     return 0;
+}
+
+/* Whether the file system that path lies on is a gidfs view. */
+static bool lies_in_view(const char *path)
+{
+    g_autoptr(mount_table) table = NULL;
+    struct stat st;
+
+    if (stat(path, &st) < 0 || mount_table_read(0, &table, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < mount_table_size(table); i++) {
+        const struct mount_entry *entry = mount_table_get(table, i);
+        if (entry->dev == st.st_dev && strcmp(entry->fstype, "fuse.gidfs") == 0)
+            return true;
+    }
+    return false;
 }
 
 /* The source's identity. What holds the views, or lies in them, is no source (behaviour B9). */
@@ -45,6 +63,10 @@ static int identify_source(struct registry *registry, const char *source, struct
                       "source %s: the service's run directory %s, which holds the views, lies in it; take a directory "
                       "without it",
                       *ret_path, registry->run_dir);
+    if (mount_probe_is_fuse(*ret_path) && lies_in_view(*ret_path))
+        return refuse(error, REFUSAL_BAD_REQUEST,
+                      "source %s: it lies in a view of gidfs itself; take the directory that the view shows",
+                      *ret_path);
     if (path_is_within(*ret_path, registry->run_dir))
         return refuse(error, REFUSAL_BAD_REQUEST,
                       "source %s: it lies in the service's run directory %s; take the source of the view itself",
@@ -108,7 +130,7 @@ static int mount_again(struct registry *registry, struct volume *volume, GError 
 
 int volume_bring_up(struct registry *registry, struct volume *volume, GError **error)
 {
-    if (!volume->dead && mount_table_find_target(registry_kernel(registry), volume->view))
+    if (!volume->dead && mount_probe_is_mounted(volume->view))
         return 0;
     return mount_again(registry, volume, error);
 }

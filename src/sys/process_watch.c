@@ -4,6 +4,7 @@
 #include "base/fd.h"
 
 #include <poll.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
@@ -17,6 +18,12 @@ static int open_process(pid_t pid)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
     return fd < 0 ? -errno : fd;
+}
+
+static bool has_ended(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, 0) > 0;
 }
 
 static void close_kept(void *fd)
@@ -53,6 +60,8 @@ int process_watch_add(struct process_watch *watch, int64_t key, pid_t pid)
     auto_fd int fd = open_process(pid);
     if (fd < 0)
         return fd_steal(&fd);
+    if (has_ended(fd)) /* nobody has waited for it yet */
+        return -ESRCH;
     g_mutex_lock(&watch->lock);
     int r = epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
     if (r == 0) /* closing the one before, if any, takes it out of the epoll */

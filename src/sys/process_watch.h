@@ -16,8 +16,8 @@ int process_watch_new(struct process_watch **ret_watch, GError **error);
 void process_watch_free(struct process_watch *watch);
 
 /*
- * Watches pid under a key; a key that is there already is moved to the new pid. -ESRCH if there is no such process. A
- * pid that was handed out again meanwhile is another process, which the caller has to rule out.
+ * Watches pid under a key; a key that is there already is moved to the new pid. -ESRCH if there is no such process, or
+ * it has ended. A pid that was handed out again meanwhile is another process, which the caller has to rule out.
  */
 int process_watch_add(struct process_watch *watch, int64_t key, pid_t pid);
 void process_watch_remove(struct process_watch *watch, int64_t key);

@@ -151,6 +151,10 @@ class Volumes(ServiceTest):
         self.assertEqual(self.volumes(), {})
         view = self.create("data", source)["view"]
         self.refused("bad-request", self.create, "view", view)
+        target = self.new_directory(prefix="target-")
+        self.addCleanup(run, ["umount", "-lq", target], check=False)
+        self.attach("data", target)
+        self.assertIn("view of gidfs", self.refused("bad-request", self.create, "view", target).message)
 
     def test_callers_at_once_join(self):
         source = self.make_source()
@@ -427,6 +431,35 @@ class Quarantine(ServiceTest):
             error = self.refused("exhausted", self.create, "more", more)
             self.assertEqual(error.details["quarantined"], 1)
         self.assertEqual(self.create("more", more)["gid"], 50000)
+
+
+class Counters(ServiceTest):
+    def test_stats_and_metrics(self):
+        view = pathlib.Path(self.create("data", self.make_source())["view"])
+        (view / "file").write_text("content")
+        stats = self.call("GET", "/v1/stats/data")
+        self.assertEqual((stats["name"], stats["gid"], stats["worker_restarts"]), ("data", 50000, 0))
+        self.assertGreaterEqual(stats["requests"]["create"], 1)
+        self.assertGreaterEqual(stats["total_requests"], 1)
+        self.assertGreater(stats["rss_bytes"], 100000)
+        self.assertEqual(self.call("GET", "/v1/stats")["views"][0]["keeper_pid"], stats["keeper_pid"])
+        metrics = self.call("GET", "/metrics")
+        self.assertRegex(metrics, r'(?m)^gidfs_view_requests_total\{volume="data"\} [1-9]')
+        self.assertIn('gidfs_view_worker_restarts_total{volume="data"} 0\n', metrics)
+        self.refused("not-found", self.call, "GET", "/v1/stats/none")
+
+    def test_a_view_that_does_not_answer(self):
+        self.create("data", self.make_source())
+        self.create("other", self.make_source("other"))
+        keeper = self.volumes()["data"]["keeper_pid"]
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            views = {view["name"]: view for view in self.call("GET", "/v1/stats")["views"]}
+            self.assertIsNone(views["data"]["requests"])
+            self.assertIsNone(views["data"]["rss_bytes"])
+            self.assertIsNotNone(views["other"]["requests"])
+        finally:
+            os.kill(keeper, signal.SIGCONT)
 
 
 class Blocks(ServiceTest):
