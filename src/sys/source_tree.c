@@ -21,11 +21,12 @@
 
 /*
  * The server goes by single names and never by a link, and leaves device nodes to the kernel: that it does neither by
- * mistake, nor when somebody has taken it over, is made sure of here. Best effort.
+ * mistake, nor when somebody has taken it over, is made sure of here. (nosuid stays as it is: it says whether setuid
+ * bits of a layer are real.) Best effort.
  */
 static void harden(int tree_fd)
 {
-    struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | ATTR_NOSYMFOLLOW};
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_NODEV | ATTR_NOSYMFOLLOW};
     if (mount_setattr(tree_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) == 0)
         return;
     attr.attr_set &= ~(uint64_t)ATTR_NOSYMFOLLOW; /* came with 5.14 */
