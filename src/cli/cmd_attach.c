@@ -52,7 +52,7 @@ static char *ls_path(const struct listing_options *options, const struct column_
 
 COMMAND(cmd_ls)
 {
-    struct listing_options options = {0};
+    g_auto(listing_options) options = {0};
     const GOptionEntry entries[] = {
         LISTING_ENTRIES(options),
         {"tree", 't', 0, G_OPTION_ARG_NONE, &options.tree, "Show attachments below their volume", NULL},

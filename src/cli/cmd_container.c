@@ -180,7 +180,7 @@ COMMAND(cmd_container_cleanup)
 
 COMMAND(cmd_container_ls)
 {
-    struct listing_options options = {0};
+    g_auto(listing_options) options = {0};
     const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
     if (!cli_parse(command, entries, 0, 0, &argc, &argv))
         return CLI_USAGE;

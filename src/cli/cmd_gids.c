@@ -37,7 +37,7 @@ static void print_counts(const gidfs_result *gids)
 
 COMMAND(cmd_gids)
 {
-    struct listing_options options = {0};
+    g_auto(listing_options) options = {0};
     struct column_choice choice;
     const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
     if (!cli_parse(command, entries, 0, 0, &argc, &argv))

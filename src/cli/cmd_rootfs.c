@@ -134,7 +134,7 @@ COMMAND(cmd_rootfs_create)
 
 COMMAND(cmd_rootfs_ls)
 {
-    struct listing_options options = {0};
+    g_auto(listing_options) options = {0};
     const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
     if (!cli_parse(command, entries, 0, 0, &argc, &argv))
         return CLI_USAGE;
@@ -249,7 +249,7 @@ COMMAND(cmd_block_create)
 
 COMMAND(cmd_block_ls)
 {
-    struct listing_options options = {0};
+    g_auto(listing_options) options = {0};
     const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
     if (!cli_parse(command, entries, 0, 0, &argc, &argv))
         return CLI_USAGE;

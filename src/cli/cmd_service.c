@@ -65,7 +65,7 @@ COMMAND(cmd_recover)
 {
     g_auto(GStrv) live = NULL;
     gboolean dry_run = FALSE, none_live = FALSE;
-    struct listing_options options = {0};
+    g_auto(listing_options) options = {0};
     const GOptionEntry entries[] = {
         {"live", 0, 0, G_OPTION_ARG_STRING_ARRAY, &live, "A container that still runs; all others are cleaned up",
          "ID"},
@@ -97,7 +97,7 @@ COMMAND(cmd_recover)
 
 COMMAND(cmd_stats)
 {
-    struct listing_options options = {0};
+    g_auto(listing_options) options = {0};
     const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
     if (!cli_parse(command, entries, 0, 1, &argc, &argv))
         return CLI_USAGE;

@@ -36,12 +36,22 @@ static const struct listing volume_listing = {
 };
 
 /* The options of create as they are typed. */
-struct create_options {
+typedef struct {
     char *kind, *policy, *chgrp, *cache, *gid;
     gboolean read_only, exclusive, json;
-};
+} create_options;
 
-static gboolean parse_create(const struct command *command, struct create_options *o, int *argc, char ***argv)
+static void create_options_clear(create_options *o)
+{
+    g_free(o->kind);
+    g_free(o->policy);
+    g_free(o->chgrp);
+    g_free(o->cache);
+    g_free(o->gid);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(create_options, create_options_clear)
+
+static gboolean parse_create(const struct command *command, create_options *o, int *argc, char ***argv)
 {
     const GOptionEntry entries[] = {
         {"kind", 0, 0, G_OPTION_ARG_STRING, &o->kind, "persistent (default) or sandbox", "KIND"},
@@ -67,7 +77,7 @@ static void print_created(const gidfs_result *volume)
 
 COMMAND(cmd_volume_create)
 {
-    struct create_options o = {0};
+    g_auto(create_options) o = {0};
     struct gidfs_volume_options options = GIDFS_VOLUME_OPTIONS_INIT;
     if (!parse_create(command, &o, &argc, &argv))
         return CLI_USAGE;
@@ -97,7 +107,7 @@ COMMAND(cmd_volume_create)
 
 COMMAND(cmd_volume_ls)
 {
-    struct listing_options options = {0};
+    g_auto(listing_options) options = {0};
     const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
     if (!cli_parse(command, entries, 0, 0, &argc, &argv))
         return CLI_USAGE;

@@ -28,13 +28,19 @@ struct listing {
 };
 
 /* The options that every list has. */
-struct listing_options {
-    char *columns;
+typedef struct listing_options {
+    char *columns; /* owned */
     gboolean json;
     gboolean raw;
     gboolean no_headings;
     gboolean tree;
-};
+} listing_options;
+
+static inline void listing_options_clear(listing_options *options)
+{
+    g_clear_pointer(&options->columns, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(listing_options, listing_options_clear)
 
 #define LISTING_ENTRIES(options)                                                                                       \
     {"output", 'o', 0, G_OPTION_ARG_STRING, &(options).columns, "Columns to print (+COL adds; help lists them)",       \

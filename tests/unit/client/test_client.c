@@ -7,7 +7,6 @@
 struct fixture {
     struct fake_service fake;
     gidfs_client *client;
-    char *answer;
 };
 
 static int setup(void **state)
@@ -24,24 +23,24 @@ static int teardown(void **state)
     struct fixture *f = *state;
     gidfs_close(f->client);
     fake_stop(&f->fake);
-    g_free(f->answer);
     g_free(f);
     return 0;
 }
 
 static void will_answer(struct fixture *f, int status, const char *body)
 {
-    g_free(f->answer);
-    f->answer = g_strdup_printf("HTTP/1.1 %d X\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body);
-    f->fake.answer = f->answer;
+    g_autofree char *answer =
+        g_strdup_printf("HTTP/1.1 %d X\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+    fake_will_answer(&f->fake, answer);
 }
 
 static void assert_request(struct fixture *f, const char *line, const char *body)
 {
-    g_autofree char *first = g_strndup(f->fake.request->str, strcspn(f->fake.request->str, "\r"));
+    g_autofree char *request = fake_request(&f->fake);
+    g_autofree char *first = g_strndup(request, strcspn(request, "\r"));
     g_autofree char *wanted = g_strconcat(line, " HTTP/1.1", NULL);
     assert_string_equal(first, wanted);
-    assert_string_equal(fake_body(&f->fake), body);
+    assert_string_equal(fake_body(request), body);
 }
 
 static void test_volume(void **state)
@@ -126,8 +125,12 @@ static void test_bad_arguments_are_not_sent(void **state)
     assert_int_equal(gidfs_call(f->client, "GET", "/a\r\nX: y", NULL, NULL), -EINVAL);
     assert_int_equal(gidfs_call(f->client, "G T", "/a", NULL, NULL), -EINVAL);
     assert_int_equal(gidfs_call(f->client, "GET", "a", NULL, NULL), -EINVAL);
-    assert_string_equal(f->fake.request->str, "");
-    assert_int_equal(gidfs_open(NULL, -1, &f->client), -EINVAL);
+    g_autofree char *request = fake_request(&f->fake);
+    assert_string_equal(request, "");
+
+    gidfs_client *none = f->client;
+    assert_int_equal(gidfs_open(NULL, -1, &none), -EINVAL);
+    assert_null(none);
 }
 
 /* A caller built for an older or a newer library. */

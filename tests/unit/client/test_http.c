@@ -24,7 +24,7 @@ static int teardown(void **state)
 
 static int ask(struct fake_service *fake, const char *answer, struct http_answer *ret)
 {
-    fake->answer = answer;
+    fake_will_answer(fake, answer);
     return http_exchange(fake->path, "GET", "/x", NULL, g_get_monotonic_time() + LONG_US, ret, NULL);
 }
 
@@ -35,7 +35,8 @@ static void test_answers(void **state)
     assert_int_equal(ask(fake, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", &answer), 0);
     assert_int_equal(answer.status, 200);
     assert_string_equal(answer.body->str, "{}");
-    assert_string_equal(fake->request->str, "GET /x HTTP/1.1\r\nHost: gidfs\r\nConnection: close\r\n\r\n");
+    g_autofree char *request = fake_request(fake);
+    assert_string_equal(request, "GET /x HTTP/1.1\r\nHost: gidfs\r\nConnection: close\r\n\r\n");
     http_answer_clear(&answer);
 
     assert_int_equal(ask(fake, "HTTP/1.0 404 Not Found\r\nX: y\r\n\r\nuntil the end", &answer), 0);
@@ -87,11 +88,12 @@ static void test_large_body_both_ways(void **state)
     struct http_answer answer = {0};
     g_autofree char *body = g_strnfill(3 * 1024 * 1024, 'b');
     g_autofree char *text = g_strdup_printf("HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
-    fake->answer = text;
+    fake_will_answer(fake, text);
     gint64 deadline_us = g_get_monotonic_time() + LONG_US;
     assert_int_equal(http_exchange(fake->path, "POST", "/x", body, deadline_us, &answer, NULL), 0);
     assert_int_equal(answer.body->len, strlen(body));
-    assert_int_equal(strlen(fake_body(fake)), strlen(body));
+    g_autofree char *request = fake_request(fake);
+    assert_int_equal(strlen(fake_body(request)), strlen(body));
     http_answer_clear(&answer);
 }
 
@@ -100,7 +102,9 @@ static void test_silence_ends_at_the_deadline(void **state)
     struct fake_service *fake = *state;
     struct http_answer answer = {0};
     g_autoptr(GError) error = NULL;
+    pthread_mutex_lock(&fake->lock);
     fake->silent = TRUE;
+    pthread_mutex_unlock(&fake->lock);
     gint64 deadline_us = g_get_monotonic_time() + 20 * 1000;
     assert_int_equal(http_exchange(fake->path, "GET", "/x", NULL, deadline_us, &answer, &error), -ETIMEDOUT);
     assert_non_null(strstr(error->message, fake->path));
@@ -127,7 +131,7 @@ static void test_long_socket_path(void **state)
     g_autofree char *path = g_build_filename(dir, "s", NULL);
     assert_int_equal(mkdir(dir, 0700), 0);
     assert_int_equal(link(fake->path, path), 0);
-    fake->answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    fake_will_answer(fake, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
     int r = http_exchange(path, "GET", "/x", NULL, g_get_monotonic_time() + LONG_US, &answer, NULL);
     unlink(path);
     rmdir(dir);
