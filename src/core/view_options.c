@@ -262,6 +262,15 @@ static int refuse_allow_root(struct view_options *options, const struct option *
                        "it out, or mount below a directory that others may not enter");
 }
 
+static int set_off_switch(struct view_options *options, const struct option *option, const char *value, GError **error)
+{
+    bool on;
+    int r = parse_switch(option, value, &on, error);
+    if (r == 0)
+        *FIELD(bool, options, option) = !on;
+    return r;
+}
+
 #define AT(field) offsetof(struct view_options, field)
 
 static const struct option options_table[] = {
@@ -287,6 +296,9 @@ static const struct option options_table[] = {
     {"xino=WORD", set_choice, AT(xino), view_xino_words, "inode numbers that carry the layer: auto, on or off"},
     {"redirect_dir=WORD", set_choice, AT(redirect), view_redirect_words,
      "renaming directories of lower layers: on (default), follow, nofollow or off"},
+    {"index=on|off", set_off_switch, AT(no_index), NULL, "hard links of lower layers stay links (on)"},
+    {"metacopy=on|off", set_off_switch, AT(no_metacopy), NULL,
+     "big files are not copied for a change of their metadata alone (on)"},
     {"userxattr", set_switch, AT(user_xattr), NULL, "overlay marks in user.overlay.* xattrs"},
     {"volatile", set_switch, AT(volatile_upper), NULL, "fsync does nothing"},
     {"noacl", set_switch, AT(no_acl), NULL, "no POSIX ACLs"},
@@ -311,8 +323,6 @@ static const struct option options_table[] = {
     {"fast_ino=0|1", take_number, 0, NULL, NULL},
     {"plugins=LIST", take_any, 0, NULL, NULL},
     {"uid=N", take_number, 0, NULL, NULL},
-    {"index=on|off", take_switch, 0, NULL, NULL},
-    {"metacopy=on|off", take_switch, 0, NULL, NULL},
     {"nfs_export=on|off", take_switch, 0, NULL, NULL},
     {"uuid=WORD", take_any, 0, NULL, NULL},
     {"allow_other", take_any, 0, NULL, NULL},

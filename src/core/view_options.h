@@ -98,6 +98,8 @@ struct view_options {
     enum view_redirect redirect;
     bool user_xattr;            /* marks are user.overlay.* rather than trusted.overlay.* */
     bool volatile_upper;        /* fsync does nothing (volatile, fsync=0) */
+    bool no_index;              /* hard links of lower layers are broken up by copy-up */
+    bool no_metacopy;           /* copy-up copies the data too, whatever is changed */
     bool no_acl;                /* no POSIX ACLs */
     bool no_xattrs;             /* xattrs are not served */
     bool static_nlink;          /* st_nlink of directories is 1 */

@@ -93,8 +93,13 @@ static void append_switches(GString *out, const struct view_options *options)
         bool on;
         const char *word;
     } switches[] = {
-        {options->user_xattr, "userxattr"}, {options->volatile_upper, "volatile"},   {options->no_acl, "noacl"},
-        {options->no_xattrs, "noxattrs=1"}, {options->static_nlink, "static_nlink"},
+        {options->no_index, "index=off"},
+        {options->no_metacopy, "metacopy=off"},
+        {options->user_xattr, "userxattr"},
+        {options->volatile_upper, "volatile"},
+        {options->no_acl, "noacl"},
+        {options->no_xattrs, "noxattrs=1"},
+        {options->static_nlink, "static_nlink"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(switches); i++)
         if (switches[i].on)

@@ -21,6 +21,7 @@ struct layer_object {
     struct statx stx; /* of members[0], with the birth time */
     struct stat st;   /* the same */
     bool is_metacopy; /* members[0] has the metadata, the last member the data */
+    bool is_indexed;  /* an index led to members[0]: its name is still below. Set by who keeps one, never here */
 };
 
 /* Empties an object: closes its descriptors. Harmless on an all-zero one. */

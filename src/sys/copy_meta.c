@@ -114,10 +114,15 @@ static void read_uid_map(void)
                    sscanf(text, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 && count == UINT32_MAX;
 }
 
-static bool owner_is_real(const struct stat *st)
+void copy_meta_init(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, read_uid_map);
+}
+
+static bool owner_is_real(const struct stat *st)
+{
+    copy_meta_init();
     return have_all_ids || (st->st_uid != OVERFLOW_ID && st->st_gid != OVERFLOW_ID);
 }
 

@@ -23,6 +23,9 @@ int copy_owner(int to_fd, const struct stat *st);
 int copy_mode(int to_fd, const struct stat *st);
 int copy_times(int to_fd, const struct stat *st);
 
+/* Finds out which owners are real here, while there is a /proc. Otherwise the first use does. */
+void copy_meta_init(void);
+
 /*
  * Whether the set-id bits and the file capabilities of from_fd may be copied to a file system that honours them: not
  * from a mount where they are without effect (nosuid), nor for an owner who is nobody here (an id without a mapping in

@@ -127,6 +127,21 @@ int inode_fd_reopen(int fd, int flags)
     return opened < 0 ? -errno : opened;
 }
 
+int inode_fd_path(int fd, char *buffer, size_t size_bytes)
+{
+    char path[FD_PATH_SIZE];
+    int r = inode_fd_init();
+    if (r < 0)
+        return r;
+    ssize_t length = readlinkat(proc_fd, fd_path(fd, path), buffer, size_bytes);
+    if (length < 0)
+        return -errno;
+    if ((size_t)length >= size_bytes)
+        return -ENAMETOOLONG;
+    buffer[length] = '\0';
+    return 0;
+}
+
 int inode_fd_statx_at(int dir_fd, const char *name, struct statx *ret_stx)
 {
     struct statx stx;

@@ -34,6 +34,12 @@ int inode_fd_enter(void);
  */
 int inode_fd_reopen(int fd, int flags);
 
+/*
+ * The path that the kernel gives the inode behind fd now, from the root of its mount or of the process, whichever is
+ * met first; terminated. What is meant for comparing with another such path. -ENAMETOOLONG if it does not fit.
+ */
+int inode_fd_path(int fd, char *buffer, size_t size_bytes);
+
 /* statx with the basic fields and the birth time and mount id where there are any. */
 int inode_fd_statx(int fd, struct statx *ret_stx);
 /* The same of name in the directory dir_fd, not following a link. */

@@ -63,9 +63,10 @@ static int mount_view(struct setup *s, GError **error)
         return fd;
     s->memory.header->dev_fd = fd;
     struct fuse_dev_mount mount = {
-        .source = options->fsname ? options->fsname
-                  : s->source     ? s->source
-                                  : "gidfs",
+        .source = options->fsname      ? options->fsname
+                  : s->source          ? s->source
+                  : s->request->source ? s->request->source
+                                       : "gidfs",
         .mountpoint = s->mountpoint,
         .flags = options->flags,
     };

@@ -85,7 +85,8 @@ struct copy_up {
     struct statx stx;
     struct stat st;
     char temporary[LAYERS_TEMPORARY_SIZE];
-    int fd; /* the copy */
+    int fd;        /* the copy */
+    bool to_index; /* it has more links */
 };
 
 static bool is_no_mark(const char *name, void *data)
@@ -118,8 +119,11 @@ static int make_copy(struct copy_up *c)
         r = copy_object(&job, c->layers->work_fd, c->temporary, &c->fd);
     } while (r == -EEXIST);
     creds_set_fsetid(false);
-    if (r == 0)
-        origin_write(c->layers, c->fd, c->from_layer, c->from_fd);
+    /* A copy of one of several links, when they are broken up, is another object: it has no origin. */
+    c->to_index = r == 0 && index_covers(c->layers, &c->stx);
+    if (r == 0 && (S_ISDIR(c->st.st_mode) || c->st.st_nlink < 2 || c->to_index) &&
+        origin_write(c->layers, c->fd, c->from_layer, c->from_fd) < 0)
+        c->to_index = false;
     return r;
 }
 
@@ -135,6 +139,13 @@ static void switches_end(struct layers *layers)
     pthread_mutex_unlock(&layers->switch_lock);
 }
 
+/* Into the index first, then a link of it to its name: a crash between leaves a name below that leads to the index. */
+static int place_by_index(struct copy_up *c, int parent_fd)
+{
+    int r = index_add(c->layers, c->from_layer, c->from_fd, c->temporary, c->fd, c->stx.stx_nlink);
+    return r < 0 ? r : inode_fd_link(c->fd, parent_fd, c->name);
+}
+
 /* Puts the copy in its place, or nowhere if the inode has no name. The directory keeps its times. */
 static int place_copy(struct copy_up *c)
 {
@@ -147,8 +158,12 @@ static int place_copy(struct copy_up *c)
     if (r < 0)
         return r;
     FAULT_POINT("layers-place-copy");
-    if (renameat2(c->layers->work_fd, c->temporary, parent_fd, c->name, RENAME_NOREPLACE) < 0)
-        return errno == EEXIST ? -ESTALE : -errno;
+    if (c->to_index)
+        r = place_by_index(c, parent_fd);
+    else if (renameat2(c->layers->work_fd, c->temporary, parent_fd, c->name, RENAME_NOREPLACE) < 0)
+        r = -errno;
+    if (r < 0)
+        return r == -EEXIST ? -ESTALE : r;
     statx_to_stat(&parent_stx, &parent_st);
     copy_times(parent_fd, &parent_st);
     return 0;
@@ -191,7 +206,9 @@ static int switch_inode(struct copy_up *c)
     struct statx stx;
     struct inode_key key;
     enum inode_keep keep;
-    uint64_t ino = layers_ino(c->layers, c->from_layer, c->stx.stx_ino);
+    uint64_t ino = c->stx.stx_nlink > 1 && !c->to_index && !S_ISDIR(c->st.st_mode)
+                       ? 0
+                       : layers_ino(c->layers, c->from_layer, c->stx.stx_ino);
     auto_fd int fd = inode_fd_reopen(c->fd, O_PATH);
     int r = fd < 0 ? fd : inode_fd_statx(fd, &stx);
     if (r == 0)
@@ -203,7 +220,8 @@ static int switch_inode(struct copy_up *c)
     places_set(c->layers->places, c->inode->nodeid, c->parent ? c->parent->inode->nodeid : 0, c->parent ? c->name : "",
                ino);
     inode_table_move(c->view->inodes, c->inode, &key, &fd, c->parent ? keep : INODE_KEEP_PINNED);
-    uint16_t flags = LAYERS_FLAG_UPPER | (S_ISDIR(c->st.st_mode) ? LAYERS_FLAG_MERGED : 0);
+    uint16_t flags =
+        LAYERS_FLAG_UPPER | (S_ISDIR(c->st.st_mode) ? LAYERS_FLAG_MERGED : 0) | (c->to_index ? LAYERS_FLAG_INDEXED : 0);
     atomic_fetch_or_explicit(&c->inode->flags, flags, memory_order_release);
     data_files_drop(c->view->data_files, c->inode);
     note_bound(c);

@@ -21,18 +21,20 @@ enum {
     LAYERS_FLAG_UPPER = INODE_FLAG_USER_1,         /* the topmost member is in the upper: it can be written */
     LAYERS_FLAG_METACOPY = INODE_FLAG_USER_1 << 1, /* its data is below */
     LAYERS_FLAG_MERGED = INODE_FLAG_USER_1 << 2,   /* a directory of several members */
+    LAYERS_FLAG_INDEXED = INODE_FLAG_USER_1 << 5,  /* the index has it: its links are counted in an xattr */
     LAYERS_FLAG_BOUND = INODE_FLAG_USER_1 << 4,    /* files are open on the lower object that it was copied from */
     LAYERS_FLAG_IMPURE = INODE_FLAG_USER_1 << 3,   /* a directory that is marked as holding copied-up entries */
 };
 
 struct layer_uuid {
-    bool is_known;
+    bool is_usable;
     uint8_t bytes[FS_UUID_BYTES];
 };
 
 struct layers {
     struct layer_set *set;
     struct layer_uuid *uuids; /* of the file system of each layer */
+    int index_fd;             /* copies of objects with several links; -1: links are broken up */
     int work_fd; /* directory for what is made before it is renamed into place, on the upper's mount; -1 without upper
                   */
     bool aufs;   /* whiteouts are written in the AUFS form */
@@ -75,8 +77,14 @@ uint64_t layers_ino(const struct layers *layers, unsigned layer, uint64_t ino);
 
 /* origin.c: the overlay.origin xattr, which says what an upper object was copied from. */
 
-/* Marks the upper object behind fd as copied from lower_fd of that layer. That it can't be is no failure. */
-void origin_write(const struct layers *layers, int fd, unsigned lower_layer, int lower_fd);
+#define ORIGIN_NAME_SIZE 256
+
+/* Marks the upper object behind fd as copied from lower_fd of that layer. -EOPNOTSUPP where there are no origins. */
+int origin_write(const struct layers *layers, int fd, unsigned lower_layer, int lower_fd);
+
+/* The name under which the index has the copy of an object of a lower layer, and of what a copy was made from. */
+int origin_name(const struct layers *layers, unsigned lower_layer, int lower_fd, char ret_name[ORIGIN_NAME_SIZE]);
+int origin_name_of_copy(const struct layers *layers, int fd, char ret_name[ORIGIN_NAME_SIZE]);
 
 /* The number of the object that fd was copied up from, as the view shows it: -ENODATA if there is none to be found. */
 int origin_read_ino(const struct layers *layers, int fd, uint64_t *ret_ino);
@@ -114,6 +122,27 @@ int layers_lookup(struct view *view, const struct layers_dir *dir, const char *n
 
 /* Looks a name up and answers, or answers with the error. */
 void layers_reply_lookup(fuse_req_t req, struct view *view, const struct layers_dir *dir, const char *name);
+
+/* index.c: copies of lower objects that have several links */
+
+/* Whether an object of a lower layer is to be found by the index once it is copied up. */
+bool index_covers(const struct layers *layers, const struct statx *stx);
+
+/* An O_PATH descriptor of the copy of an object of a lower layer. -ENOENT if there is none. */
+int index_open(const struct layers *layers, unsigned lower_layer, int lower_fd);
+
+/* Moves a copy, which is called temporary in the work directory, into the index, with the links of its original. */
+int index_add(struct layers *layers, unsigned lower_layer, int lower_fd, const char *temporary, int fd,
+              uint32_t n_links);
+
+/* How many links the view shows of an object of the upper that has n_links itself. */
+uint32_t index_n_links(const struct layers *layers, int fd, uint32_t n_links);
+
+/* A link of an indexed object that lies below is gone, or has become one in the upper: one less beside those there. */
+int index_count_less(struct layers *layers, int fd);
+
+/* Takes the object out of the index once the view shows no link of it. */
+void index_tidy(struct layers *layers, int fd);
 
 /* copy_up.c */
 

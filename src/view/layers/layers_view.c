@@ -2,6 +2,7 @@
 #include "view/layers/layers_view.h"
 
 #include "base/fd.h"
+#include "sys/copy_meta.h"
 #include "sys/dirent.h"
 #include "sys/inode_fd.h"
 #include "view/layers/layers.h"
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define WORK_NAME     "work"
+#define INDEX_NAME    "index"
 #define PROBE_BYTES   32768
 #define N_FDS_DEFAULT 1024
 
@@ -30,6 +32,16 @@ static void empty_work(struct layers *layers)
             if (record->name[0] == '#')
                 marks_discard(layers, record->name);
         }
+}
+
+static int open_index(struct layers *layers, int workdir_fd, const struct view_options *options, GError **error)
+{
+    if (mkdirat(workdir_fd, INDEX_NAME, 0700) < 0 && errno != EEXIST)
+        return gidfs_error_errno(error, errno, "workdir %s", options->work_dir);
+    layers->index_fd = openat(workdir_fd, INDEX_NAME, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (layers->index_fd < 0)
+        return gidfs_error_errno(error, errno, "workdir %s/" INDEX_NAME, options->work_dir);
+    return 0;
 }
 
 /* Opens workdir/work, through the very mount of the upper: a rename does not cross mounts. */
@@ -51,16 +63,29 @@ static int open_work(struct layers *layers, const struct view_options *options, 
         return gidfs_error_errno(error, errno, "workdir %s/" WORK_NAME, options->work_dir);
     inode_fd_removexattr(layers->work_fd, "system.posix_acl_default"); /* or all that is made in it would inherit it */
     empty_work(layers);
-    return 0;
+    return options->no_index ? 0 : open_index(layers, fd, options, error);
 }
 
+/* Whether another file system among the layers has the same UUID: origins could not be told apart. */
+static bool has_twin(const struct layers *layers, unsigned index)
+{
+    const struct layer_set *set = layers->set;
+    for (unsigned i = 0; i < set->n_layers; i++)
+        if (set->layers[i].fs != set->layers[index].fs &&
+            memcmp(layers->uuids[i].bytes, layers->uuids[index].bytes, FS_UUID_BYTES) == 0)
+            return true;
+    return false;
+}
+
+/* One that is not told (btrfs) counts as all zero, as it does for the kernel's overlayfs. */
 static void read_uuids(struct layers *layers)
 {
-    layers->uuids = g_new0(struct layer_uuid, layers->set->n_layers);
-    for (unsigned i = 0; i < layers->set->n_layers; i++) {
-        struct layer_uuid *uuid = &layers->uuids[i];
-        uuid->is_known = fs_uuid_of_fd(layers->set->layers[i].root_fd, uuid->bytes) == 0;
-    }
+    unsigned n = layers->set->n_layers;
+    layers->uuids = g_new0(struct layer_uuid, n);
+    for (unsigned i = 0; i < n; i++)
+        fs_uuid_of_fd(layers->set->layers[i].root_fd, layers->uuids[i].bytes);
+    for (unsigned i = 0; i < n; i++)
+        layers->uuids[i].is_usable = !has_twin(layers, i);
 }
 
 /* Marks are trusted.overlay.* where that may be set and nothing else is said, as with the kernel's overlayfs. */
@@ -81,7 +106,8 @@ static enum overlay_xattr_form choose_form(const struct view_options *options)
 int layers_open(const struct view_options *options, struct layers **ret_layers, GError **error)
 {
     struct layers *layers = g_new0(struct layers, 1);
-    layers->work_fd = -1;
+    copy_meta_init();
+    layers->work_fd = layers->index_fd = -1;
     layers->aufs = options->whiteouts == VIEW_WHITEOUTS_AUFS;
     layers->may_redirect = options->redirect == VIEW_REDIRECT_ON;
     layers->sync = !options->volatile_upper;
@@ -113,6 +139,7 @@ void layers_free(struct layers *layers)
     listings_free(layers->listings);
     copy_ups_free(layers->copy_ups);
     fd_close(layers->work_fd);
+    fd_close(layers->index_fd);
     layer_set_free(layers->set);
     g_free(layers->uuids);
     g_free(layers);
@@ -200,6 +227,13 @@ static void adjust_statx(struct view *view, struct inode *inode, struct statx *s
 {
     struct layers *layers = layers_of(view);
     uint64_t ino = layers_is_upper(inode) ? places_get_ino(layers->places, inode->nodeid) : 0;
+    if (atomic_load(&inode->flags) & LAYERS_FLAG_INDEXED) {
+        int fd = inode_table_get_fd(view->inodes, inode);
+        if (fd >= 0) {
+            stx->stx_nlink = index_n_links(layers, fd, stx->stx_nlink);
+            inode_table_put_fd(view->inodes, inode);
+        }
+    }
     stx->stx_ino = ino ? ino : layers_ino(layers, layers_layer_of(inode), stx->stx_ino);
     /* What a merged directory holds is in several: as with the kernel's overlayfs, its links are not counted. */
     if (S_ISDIR(stx->stx_mode) && (view->options->static_nlink || atomic_load(&inode->flags) & LAYERS_FLAG_MERGED))

@@ -51,9 +51,39 @@ void layers_dir_put(struct view *view, struct layers_dir *dir)
     members_put(layers_of(view)->members, dir->merged);
 }
 
+/* Puts the copy that the index has in the place of a lower object. */
+static int follow_index(const struct layers *layers, struct layer_object *object)
+{
+    const struct layer_member *top = &object->members[0];
+    if (top->layer == 0 || !index_covers(layers, &object->stx))
+        return 0;
+    auto_fd int fd = index_open(layers, top->layer, top->fd);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    struct layer_object copy = {0};
+    int r = layer_object_push(&copy, 0, fd_steal(&fd));
+    if (r < 0) {
+        layer_object_clear(&copy);
+        return r;
+    }
+    copy.is_indexed = true;
+    layer_object_clear(object);
+    *object = copy;
+    return 0;
+}
+
 int layers_find(struct view *view, const struct layers_dir *dir, const char *name, struct layer_object *ret_object)
 {
-    return layer_object_lookup(layers_of(view)->set, &dir->merged->object, name, ret_object, NULL);
+    const struct layers *layers = layers_of(view);
+    g_auto(layer_object) object = {0};
+    int r = layer_object_lookup(layers->set, &dir->merged->object, name, &object, NULL);
+    if (r == 0)
+        r = follow_index(layers, &object);
+    if (r < 0)
+        return r;
+    *ret_object = object;
+    object = (struct layer_object){0};
+    return 0;
 }
 
 int layers_check_empty(const struct layer_object *object)
@@ -83,6 +113,8 @@ static uint16_t flags_of(const struct layers *layers, const struct layer_object 
     uint16_t flags = 0;
     if (layers->set->has_upper && object->members[0].layer == 0)
         flags |= LAYERS_FLAG_UPPER;
+    if (object->is_indexed || (flags && index_covers(layers, &object->stx)))
+        flags |= LAYERS_FLAG_INDEXED;
     if (object->is_metacopy)
         flags |= LAYERS_FLAG_METACOPY;
     if (S_ISDIR(object->st.st_mode) && object->n_members > 1)

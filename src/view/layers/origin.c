@@ -3,8 +3,8 @@
  * Origins, in the kernel's form (struct ovl_fh in fs/overlayfs/overlayfs.h): version 0, magic 0xfb, length, flags, type
  * of the file handle, UUID of the file system, the handle.
  *
- * They keep inode numbers the same over copy-up (behaviour D6). Where the UUID of a file system can't be had, or
- * handles can't be opened, there is no origin and a copied-up object shows its own number: as with the kernel's.
+ * They keep inode numbers the same over copy-up (behaviour D6). Where two file systems of the layers have one UUID,
+ * or handles can't be opened, there is no origin and a copied-up object shows its own number: as with the kernel's.
  */
 #include "base/fd.h"
 #include "sys/fs_uuid.h"
@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ORIGIN_MAGIC    0xfb
@@ -34,18 +35,47 @@ struct origin {
 
 #define HEAD_BYTES offsetof(struct origin, handle)
 
-void origin_write(const struct layers *layers, int fd, unsigned lower_layer, int lower_fd)
+/* The origin of an object of a lower layer. */
+static int make_origin(const struct layers *layers, unsigned lower_layer, int lower_fd, struct origin *ret_origin)
 {
     const struct layer_uuid *uuid = &layers->uuids[lower_layer];
-    struct origin origin = {.magic = ORIGIN_MAGIC, .flags = FLAG_CPU};
     struct handle handle;
-    if (!uuid->is_known || handle_of_fd(lower_fd, &handle) < 0 || handle.type > UINT8_MAX)
-        return;
-    memcpy(origin.uuid, uuid->bytes, sizeof(origin.uuid));
-    origin.type = (uint8_t)handle.type;
-    origin.n_bytes = (uint8_t)(HEAD_BYTES + handle.n_bytes);
-    memcpy(origin.handle, handle.bytes, handle.n_bytes);
-    inode_fd_setxattr(fd, overlay_xattr_name(layers->set->form, OVERLAY_XATTR_ORIGIN), &origin, origin.n_bytes, 0);
+    if (!uuid->is_usable || handle_of_fd(lower_fd, &handle) < 0 || handle.type > UINT8_MAX)
+        return -EOPNOTSUPP;
+    *ret_origin = (struct origin){.magic = ORIGIN_MAGIC, .flags = FLAG_CPU, .type = (uint8_t)handle.type};
+    memcpy(ret_origin->uuid, uuid->bytes, sizeof(ret_origin->uuid));
+    ret_origin->n_bytes = (uint8_t)(HEAD_BYTES + handle.n_bytes);
+    memcpy(ret_origin->handle, handle.bytes, handle.n_bytes);
+    return 0;
+}
+
+int origin_write(const struct layers *layers, int fd, unsigned lower_layer, int lower_fd)
+{
+    struct origin origin;
+    int r = make_origin(layers, lower_layer, lower_fd, &origin);
+    if (r < 0)
+        return r;
+    return inode_fd_setxattr(fd, overlay_xattr_name(layers->set->form, OVERLAY_XATTR_ORIGIN), &origin, origin.n_bytes,
+                             0);
+}
+
+/* The kernel's names of the index: an origin in hexadecimal digits. */
+static void to_hex(const struct origin *origin, char ret_name[ORIGIN_NAME_SIZE])
+{
+    const uint8_t *bytes = (const void *)origin;
+    for (unsigned i = 0; i < origin->n_bytes; i++)
+        snprintf(ret_name + 2 * (size_t)i, 3, "%02x", bytes[i]);
+}
+
+int origin_name(const struct layers *layers, unsigned lower_layer, int lower_fd, char ret_name[ORIGIN_NAME_SIZE])
+{
+    struct origin origin;
+    int r = make_origin(layers, lower_layer, lower_fd, &origin);
+    if (r == 0 && 2U * origin.n_bytes >= ORIGIN_NAME_SIZE)
+        r = -EOPNOTSUPP;
+    if (r == 0)
+        to_hex(&origin, ret_name);
+    return r;
 }
 
 static int read_origin(const struct layers *layers, int fd, struct origin *ret_origin, struct handle *ret_handle)
@@ -64,6 +94,18 @@ static int read_origin(const struct layers *layers, int fd, struct origin *ret_o
     return 0;
 }
 
+int origin_name_of_copy(const struct layers *layers, int fd, char ret_name[ORIGIN_NAME_SIZE])
+{
+    struct origin origin;
+    struct handle handle;
+    int r = read_origin(layers, fd, &origin, &handle);
+    if (r == 0 && 2U * origin.n_bytes >= ORIGIN_NAME_SIZE)
+        r = -EOPNOTSUPP;
+    if (r == 0)
+        to_hex(&origin, ret_name);
+    return r;
+}
+
 int origin_read_ino(const struct layers *layers, int fd, uint64_t *ret_ino)
 {
     struct origin origin;
@@ -76,7 +118,7 @@ int origin_read_ino(const struct layers *layers, int fd, uint64_t *ret_ino)
         const struct layer_uuid *uuid = &layers->uuids[i];
         if (i > 1 && layer->fs == layers->set->layers[i - 1].fs)
             continue; /* the same file system: asked already */
-        if (!uuid->is_known || memcmp(uuid->bytes, origin.uuid, sizeof(origin.uuid)) != 0)
+        if (!uuid->is_usable || memcmp(uuid->bytes, origin.uuid, sizeof(origin.uuid)) != 0)
             continue;
         struct statx stx;
         auto_fd int lower = handle_open(layer->root_fd, &handle, O_PATH);

@@ -6,7 +6,6 @@
  */
 #include "base/fd.h"
 #include "sys/inode_fd.h"
-#include "sys/mount_resolve.h"
 #include "view/layers/layers.h"
 
 #include <errno.h>
@@ -35,9 +34,9 @@ static int write_redirect(const struct layers *layers, int fd, const char *redir
 /* The path of an upper directory from the upper's root: "/a/b". Caller frees. */
 static char *path_in_upper(const struct layers *layers, int fd)
 {
-    g_autofree char *root = mount_resolve_path_of_fd(layers->set->layers[0].root_fd);
-    g_autofree char *path = mount_resolve_path_of_fd(fd);
-    if (!root || !path)
+    char root[PATH_MAX], path[PATH_MAX];
+    if (inode_fd_path(layers->set->layers[0].root_fd, root, sizeof(root)) < 0 ||
+        inode_fd_path(fd, path, sizeof(path)) < 0)
         return NULL;
     size_t length = strcmp(root, "/") == 0 ? 0 : strlen(root);
     if (strncmp(path, root, length) != 0 || path[length] != '/')

@@ -52,7 +52,7 @@ static uint64_t nodeid_of(struct view *view, const struct layer_object *object)
 
 static int remove_object(struct removal *removal, const struct layer_object *object)
 {
-    bool in_upper = object->members[0].layer == 0;
+    bool in_upper = object->members[0].layer == 0 && !object->is_indexed;
     int hide = marks_is_needed(removal->layers, &removal->dir, removal->name);
     if (hide < 0)
         return hide;
@@ -66,6 +66,10 @@ static int remove_object(struct removal *removal, const struct layer_object *obj
             places_detach(removal->layers->places, nodeid);
         layers_release(removal->layers, nodeid);
     }
+    if (r == 0 && object->is_indexed)
+        r = index_count_less(removal->layers, object->members[0].fd);
+    if (r == 0 && object->members[0].layer == 0)
+        index_tidy(removal->layers, object->members[0].fd);
     return r == -EEXIST ? -ESTALE : r; /* copied up just now */
 }
 
@@ -79,6 +83,18 @@ static int remove_once(void *data)
     return r < 0 ? r : remove_object(removal, &object);
 }
 
+/* The links of a lower object are counted with its copy: the other names are to show that there is one less. */
+static int copy_up_links(struct removal *removal)
+{
+    g_auto(layer_object) object = {0};
+    int r = layers_find(removal->view, &removal->dir, removal->name, &object);
+    if (r < 0 || object.members[0].layer == 0 || !index_covers(removal->layers, &object.stx))
+        return 0;
+    uint64_t nodeid = nodeid_of(removal->view, &object);
+    struct inode *inode = nodeid ? inode_table_get(removal->view->inodes, nodeid) : NULL;
+    return inode ? layers_copy_up(removal->view, inode, COPY_UP_DATA) : 0;
+}
+
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, bool is_rmdir)
 {
     struct view *view = view_of_request(req);
@@ -86,6 +102,8 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
     int r = layers_dir_get(view, parent, &removal.dir);
     if (r == 0) {
         r = layers_copy_up_dir(view, &removal.dir);
+        if (r == 0 && !is_rmdir)
+            r = copy_up_links(&removal);
         if (r == 0)
             r = journal_run(remove_once, &removal, -ENOENT);
         layers_dir_put(view, &removal.dir);

@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/fd.h"
 #include "core/whiteout.h"
+#include "sys/inode_fd.h"
 #include "view/common/journal.h"
 #include "view/layers/layers.h"
 
@@ -63,6 +64,13 @@ static int find_side(struct renaming *n, struct side *side)
 /* Brings what is at a side into the upper, and finds it again there. */
 static int copy_up_side(struct renaming *n, struct side *side)
 {
+    if (side->object.is_indexed) {
+        int fd = side->object.members[0].fd;
+        int r = inode_fd_link(fd, layers_upper_fd(&side->dir), side->name);
+        if (r == 0)
+            r = index_count_less(n->layers, fd);
+        return r < 0 ? r : find_side(n, side);
+    }
     if (side->object.members[0].layer == 0)
         return 0;
     uint64_t nodeid = inode_table_find(n->view->inodes, &side->key);
@@ -106,6 +114,12 @@ static void detach_replaced(struct renaming *n)
     uint64_t nodeid = n->new.key.n_bytes ? inode_table_find(n->view->inodes, &n->new.key) : 0;
     if (nodeid && n->new.object.members[0].layer != 0)
         places_detach(n->layers->places, nodeid);
+    if (n->new.object.n_members == 0 || n->new.object.members[0].layer != 0)
+        return;
+    int fd = n->new.object.members[0].fd;
+    if (n->new.object.is_indexed)
+        index_count_less(n->layers, fd);
+    index_tidy(n->layers, fd);
 }
 
 /* After a directory changed places with what was at its new name: that goes, or becomes the whiteout. */
@@ -196,8 +210,8 @@ static int prepare(struct renaming *n)
         r = layers_copy_up_dir(n->view, &n->new.dir);
     if (r == 0)
         r = copy_up_side(n, &n->old);
-    if (r == 0 && n->exchange)
-        r = copy_up_side(n, &n->new);
+    if (r == 0 && n->new.object.n_members > 0 && (n->exchange || index_covers(n->layers, &n->new.object.stx)))
+        r = copy_up_side(n, &n->new); /* the links of what is replaced are counted with its copy */
     if (r < 0 || n->exchange)
         return r;
     r = marks_is_needed(n->layers, &n->old.dir, n->old.name);

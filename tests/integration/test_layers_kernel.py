@@ -1,0 +1,83 @@
+"""One upper, two readers (behaviour D7): what gidfs writes the kernel's overlayfs shows, and the other way round."""
+import os
+import subprocess
+
+from harness import LayersTest, RandomChanges, main, make_tree, snapshot
+
+N_ROUNDS = 6
+N_CHANGES = 150
+KERNEL_OPTIONS = "redirect_dir=on,metacopy=off,index=on"
+
+
+class CrossMount(LayersTest):
+    size_mib = 1024
+
+    def setUp(self):
+        super().setUp()
+        probe = self.layers(1)
+        done = subprocess.run(["mount", "-t", "overlay", "overlay", "-o", probe.options("redirect_dir=on"), probe.path],
+                              check=False, capture_output=True)
+        if done.returncode != 0:
+            self.skipTest(f"the kernel mounts no overlay here: {done.stderr.decode().strip()}")
+        probe.unmount()
+
+    def fill_lower(self, layers, seed):
+        for number, path in enumerate(reversed(layers.lower)):
+            RandomChanges(seed * 100 + number).run(path, 120)
+        make_tree(layers.lower[-1])
+
+    def compare(self, layers, mount_here, mount_there, changes, label):
+        mount_here()
+        changes.run(layers.path, N_CHANGES)
+        before = snapshot(layers.path)
+        layers.unmount()
+        mount_there()
+        after = snapshot(layers.path)
+        layers.unmount()
+        self.maxDiff = None
+        self.assertEqual(sorted(before), sorted(after), label)
+        for name, entry in before.items():
+            self.assertEqual(entry, after[name], f"{label}: {name}")
+
+    def run_rounds(self, seed, kernel_options, n_lower):
+        layers = self.layers(n_lower)
+        self.fill_lower(layers, seed)
+        changes = RandomChanges(seed)
+
+        def mount_kernel():
+            layers.mount_kernel(kernel_options)
+
+        for number in range(N_ROUNDS):
+            self.compare(layers, layers.mount, mount_kernel, changes, f"seed {seed} round {number}: gidfs, then kernel")
+            self.compare(layers, mount_kernel, layers.mount, changes, f"seed {seed} round {number}: kernel, then gidfs")
+
+    def test_random_changes_through_either_one_lower(self):
+        self.run_rounds(1, KERNEL_OPTIONS, 1)
+
+    def test_random_changes_through_either_three_lower(self):
+        self.run_rounds(2, KERNEL_OPTIONS, 3)
+
+    def test_layers_of_uppers(self):
+        """What was an upper becomes a lower layer, marks, redirects and all."""
+        layers = self.layers(1)
+        self.fill_lower(layers, 3)
+        changes = RandomChanges(33)
+        for number in range(3):
+            layers.mount()
+            changes.run(layers.path, N_CHANGES)
+            layers.unmount()
+            layers.lower.insert(0, layers.upper)
+            layers.upper, layers.work = layers.root / f"upper{number}", layers.root / f"work{number}"
+            os.mkdir(layers.upper)
+            os.mkdir(layers.work)
+            layers.mount()
+            ours = snapshot(layers.path)
+            layers.unmount()
+            layers.mount_kernel(KERNEL_OPTIONS)
+            kernels = snapshot(layers.path)
+            layers.unmount()
+            self.assertEqual(kernels, ours)
+
+
+if __name__ == "__main__":
+    main()
