@@ -98,6 +98,7 @@ static void test_effective_options(void **state)
          PLAIN "," FLAGS ",lowerdir=/a,whiteouts=aufs,xino=on,redirect_dir=off"},
         {"userxattr,volatile,noacl,noxattrs=1,static_nlink,xattr_permissions=2",
          WITH("userxattr,volatile,noacl,noxattrs=1,static_nlink,xattr_permissions=2")},
+        {"metacopy=off,index=off", WITH("index=off,metacopy=off")},
         {"fsync=0", WITH("volatile")},
         {"volatile,fsync=1,noxattrs=0", PLAIN "," FLAGS},
         {"squash_to_root", WITH("squash_to_uid=0,squash_to_gid=0")},
@@ -107,7 +108,7 @@ static void test_effective_options(void **state)
         {"timeout=1.5", WITH("timeout=1.500")},
         {"timeout=0", WITH("timeout=0.000")},
         {"timeout=1000000000.0", WITH("timeout=1000000000.000")},
-        {"threaded=0,writeback=1,fast_ino=1,plugins=a:b,uid=0,index=on,metacopy=off,nfs_export=on,uuid=null",
+        {"threaded=0,writeback=1,fast_ino=1,plugins=a:b,uid=0,index=on,metacopy=on,nfs_export=on,uuid=null",
          PLAIN "," FLAGS},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
