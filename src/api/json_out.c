@@ -8,6 +8,7 @@ void json_out_init(struct json_out *out)
 {
     out->text = g_string_sized_new(512);
     out->needs_comma = false;
+    out->last_time = -1;
 }
 
 void json_out_clear(struct json_out *out)
@@ -74,8 +75,9 @@ static void begin_value(struct json_out *out, const char *key)
         g_string_append_c(out->text, ',');
     out->needs_comma = true;
     if (key) {
-        append_quoted(out->text, key);
-        g_string_append_c(out->text, ':');
+        g_string_append_c(out->text, '"');
+        g_string_append(out->text, key);
+        g_string_append_len(out->text, "\":", 2);
     }
 }
 
@@ -123,14 +125,24 @@ void json_string(struct json_out *out, const char *key, const char *value)
 
 void json_int(struct json_out *out, const char *key, int64_t value)
 {
+    if (value >= 0) {
+        json_uint(out, key, (uint64_t)value);
+        return;
+    }
     begin_value(out, key);
     g_string_append_printf(out->text, "%" G_GINT64_FORMAT, value);
 }
 
 void json_uint(struct json_out *out, const char *key, uint64_t value)
 {
+    char digits[20], *at = digits + sizeof(digits);
+
+    do {
+        *--at = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
     begin_value(out, key);
-    g_string_append_printf(out->text, "%" G_GUINT64_FORMAT, value);
+    g_string_append_len(out->text, at, digits + sizeof(digits) - at);
 }
 
 void json_id(struct json_out *out, const char *key, int64_t value)
@@ -155,10 +167,18 @@ void json_null(struct json_out *out, const char *key)
 void json_time(struct json_out *out, const char *key, int64_t seconds)
 {
     time_t time = (time_t)seconds;
+    char *text = out->last_time_text;
     struct tm tm;
-    char text[32];
-    bool is_fine = gmtime_r(&time, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0;
-    json_string(out, key, is_fine ? text : NULL);
+
+    if (seconds < 0 ||
+        (seconds != out->last_time &&
+         (!gmtime_r(&time, &tm) || !strftime(text, sizeof(out->last_time_text), "%Y-%m-%dT%H:%M:%SZ", &tm)))) {
+        out->last_time = -1;
+        json_null(out, key);
+        return;
+    }
+    out->last_time = seconds;
+    json_string(out, key, text);
 }
 
 void json_raw(struct json_out *out, const char *key, const char *json)

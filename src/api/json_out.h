@@ -7,11 +7,14 @@
 
 /*
  * Writes compact JSON straight into text: a listing of ten thousand rows is not built as a tree first. The caller keeps
- * the structure (a key in an object, none in an array); commas and escapes are looked after.
+ * the structure (a key in an object, none in an array); commas and escapes are looked after. Keys are plain names that
+ * need no escape.
  */
 struct json_out {
     GString *text;
     bool needs_comma;
+    int64_t last_time; /* what last_time_text says: rows made together have the same times */
+    char last_time_text[24];
 };
 
 void json_out_init(struct json_out *out);
