@@ -216,6 +216,7 @@ static void *thread_main(void *argument)
         else if (got != POOL_RECEIVED_NONE)
             work(pool, self->number, got);
     }
+    end(pool);
     return NULL;
 }
 
@@ -314,6 +315,7 @@ int pool_run(struct pool *pool)
 void pool_stop(struct pool *pool)
 {
     uint64_t one = 1;
+    atomic_store(&pool->ending, true); /* for a listener that never has to wait for a request */
     ssize_t written = write(pool->stop_fd, &one, sizeof(one));
     (void)written; /* the counter cannot overflow */
 }

@@ -191,9 +191,15 @@ static int make_session(struct transport *t)
     fuse_opt_free_args(&args);
     if (!t->session)
         return -ENOMEM;
-    snprintf(device, sizeof(device), "/dev/fd/%d", t->config.dev_fd);
-    if (fuse_session_mount(t->session, device) < 0)
+    /* Of its own, since libfuse closes it at the end, and ours is to stay for the next worker. */
+    int fd = fcntl(t->config.dev_fd, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return -errno;
+    snprintf(device, sizeof(device), "/dev/fd/%d", fd);
+    if (fuse_session_mount(t->session, device) < 0) {
+        fd_close(fd);
         return -EIO;
+    }
     prime_libfuse(t);
     return 0;
 }

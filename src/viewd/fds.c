@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 GArray *fds_open_now(void)
@@ -51,6 +52,43 @@ static void append_noted(const struct memory *memory, GArray *fds)
     }
 }
 
+static GArray *noted_fds(const struct memory *memory)
+{
+    GArray *noted = g_array_new(FALSE, FALSE, sizeof(int));
+    append_noted(memory, noted);
+    g_array_sort(noted, compare);
+    return noted;
+}
+
+static bool has(const GArray *sorted, int fd)
+{
+    return bsearch(&fd, sorted->data, sorted->len, sizeof(int), compare);
+}
+
+GArray *fds_unnoted(const struct memory *memory)
+{
+    GArray *open_now = fds_open_now();
+    if (!open_now)
+        return NULL;
+    g_autoptr(GArray) noted = noted_fds(memory);
+    for (guint i = open_now->len; i > 0; i--) {
+        if (has(noted, g_array_index(open_now, int, i - 1)))
+            g_array_remove_index_fast(open_now, i - 1);
+    }
+    return open_now;
+}
+
+void fds_keep_over_exec(const struct memory *memory, const int *more, unsigned n_more, bool keep)
+{
+    g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+    append_noted(memory, fds);
+    g_array_append_vals(fds, more, n_more);
+    for (guint i = 0; i < fds->len; i++) {
+        if (g_array_index(fds, int, i) >= 0)
+            fcntl(g_array_index(fds, int, i), F_SETFD, keep ? 0 : FD_CLOEXEC);
+    }
+}
+
 void fds_close_unnoted(const struct memory *memory, GArray *own)
 {
     g_autoptr(GArray) open_now = fds_open_now();
@@ -58,14 +96,11 @@ void fds_close_unnoted(const struct memory *memory, GArray *own)
         log_warning("cannot see the open descriptors in /proc/self/fd: those of the server that ended stay open");
         return;
     }
-    g_autoptr(GArray) noted = g_array_new(FALSE, FALSE, sizeof(int));
-    append_noted(memory, noted);
-    g_array_sort(noted, compare);
+    g_autoptr(GArray) noted = noted_fds(memory);
     g_array_sort(own, compare);
     for (guint i = 0; i < open_now->len; i++) {
         int fd = g_array_index(open_now, int, i);
-        if (!bsearch(&fd, noted->data, noted->len, sizeof(int), compare) &&
-            !bsearch(&fd, own->data, own->len, sizeof(int), compare))
+        if (!has(noted, fd) && !has(own, fd))
             fd_close(fd);
     }
 }

@@ -4,6 +4,7 @@
 #include "viewd/memory.h"
 
 #include <glib.h>
+#include <stdbool.h>
 
 /*
  * The table of descriptors that keeper and worker share: which of them outlive a worker. Only for the keeper, while no
@@ -12,6 +13,12 @@
 
 /* All that are open now. NULL when /proc/self/fd cannot be read. */
 GArray *fds_open_now(void);
+
+/* Those of them that the memory does not note: before the first worker, or of a keeper that has just taken over. */
+GArray *fds_unnoted(const struct memory *memory);
+
+/* Lets those that the memory notes, and n_more others (-1: none), stay open over an exec, or not. */
+void fds_keep_over_exec(const struct memory *memory, const int *more, unsigned n_more, bool keep);
 
 /*
  * Closes what a dead worker had opened and not noted anywhere: all but `own` (which gets sorted) and what the memory

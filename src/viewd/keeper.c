@@ -10,10 +10,13 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/program_path.h"
 #include "sys/fuse_dev.h"
 #include "viewd/control.h"
 #include "viewd/fds.h"
 #include "viewd/stats.h"
+#include "viewd/upgrade.h"
+#include "viewd/watchdog.h"
 #include "viewd/worker.h"
 
 #include <errno.h>
@@ -30,15 +33,22 @@
 
 #define RETRY_FIRST_MS 10
 #define RETRY_LAST_MS  1000
+#define STOP_MS        1000 /* for the requests in work, at an upgrade */
+#define EXIT_STOPPED   3    /* of a worker that was asked to stop */
 
 struct keeper {
     const struct keeper_config *config;
-    pid_t worker;
+    pid_t worker; /* 0: none right now */
     int signal_fd;
+    int dev_fd;
     int retry_ms;
     uint64_t started_ms;
     struct control *control; /* NULL: none */
     GArray *own_fds;         /* those that no worker opened */
+    struct watchdog watchdog;
+    struct upgrade upgrade;
+    uint64_t stop_by_ms; /* when a worker that was asked to stop is killed */
+    bool aborted;
 };
 
 /* Why there is no view, to whoever waits for it; or to the log. */
@@ -62,6 +72,8 @@ static void worker_main(const struct keeper *k)
     fault_obey(&k->config->memory->header->fault);
 #endif
     int r = worker_run(k->config->options, k->config->layers, k->config->memory, k->config->ready_fd, &error);
+    if (r == -EINTR)
+        _exit(EXIT_STOPPED);
     if (r < 0)
         report(k, error);
     _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
@@ -87,7 +99,14 @@ static int start_worker(struct keeper *k)
     if (pid < 0)
         return -errno;
     k->worker = (pid_t)pid;
+    watchdog_start(&k->watchdog);
     return 0;
+}
+
+static void start_worker_at_last(struct keeper *k)
+{
+    for (int r; (r = start_worker(k)) < 0; poll(NULL, 0, RETRY_LAST_MS))
+        log_error("cannot start a server for the view at %s: %s", k->config->mountpoint, g_strerror(-r));
 }
 
 /* How much an end tells against the requests that were in work. */
@@ -105,6 +124,8 @@ static int judge_end(struct keeper *k, int status)
         return 0;
     if (!served)
         return -EIO;
+    if (k->upgrade.state == UPGRADE_STOPPING || (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_STOPPED))
+        return 1;
     if (WIFSIGNALED(status)) {
         log_warning("the server of the view at %s was ended by signal %d; another takes over", k->config->mountpoint,
                     WTERMSIG(status));
@@ -116,23 +137,83 @@ static int judge_end(struct keeper *k, int status)
     return 1;
 }
 
-/* 1: go on; 0: the view is gone; negative: it never was. */
-static int handle_child(struct keeper *k)
+static struct upgrade_view describe_view(const struct keeper *k, const char *options)
 {
-    int status;
-    if (waitpid(k->worker, &status, WNOHANG) != k->worker)
-        return 1;
+    return (struct upgrade_view){
+        .options = options,
+        .source = k->config->source,
+        .mountpoint = k->config->mountpoint,
+        .foreground = k->config->foreground,
+        .control_fd = k->control ? control_listen_fd(k->control) : -1,
+        .client_fd = k->control ? control_client_fd(k->control, k->upgrade.client) : -1,
+        .started_ms = k->started_ms,
+    };
+}
+
+/* Answers whoever asked for the upgrade, and forgets it. */
+static void fail_upgrade(struct keeper *k, const GError *error)
+{
+    g_autofree char *answer = g_strdup_printf("error: %s", error->message);
+    log_warning("the view at %s is not upgraded: %s", k->config->mountpoint, error->message);
+    control_answer(k->control, k->upgrade.client, answer);
+    upgrade_end(&k->upgrade);
+}
+
+/* The new program can take over: the old worker is to let go. */
+static void handle_checker(struct keeper *k, int status)
+{
+    g_autoptr(GError) error = NULL;
+    if (upgrade_judge(&k->upgrade, status, &error) < 0) {
+        fail_upgrade(k, error);
+        return;
+    }
+    k->upgrade.state = UPGRADE_STOPPING;
+    k->stop_by_ms = stats_now_ms() + STOP_MS;
+    kill(k->worker, SIGTERM);
+    kill(k->worker, SIGCONT); /* if somebody has stopped it */
+}
+
+/* With no worker running: becomes the new program. Goes on with the old one if that fails. */
+static void upgrade_now(struct keeper *k)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *options = view_options_to_string(k->config->options);
+    struct upgrade_view view = describe_view(k, options);
+    log_info("the view at %s goes on with %s", k->config->mountpoint, k->upgrade.program);
+    upgrade_exec(&k->upgrade, &view, k->config->memory, &error);
+    fail_upgrade(k, error);
+}
+
+/* 1: go on; 0: the view is gone; negative: it never was. */
+static int handle_worker_end(struct keeper *k, int status)
+{
     k->config->memory->transport->death_weight = weight_of(status);
+    k->worker = 0;
     int r = judge_end(k, status);
     if (r <= 0)
         return r;
-    r = start_worker(k);
-    while (r < 0) {
-        log_error("cannot start a server for the view at %s: %s", k->config->mountpoint, g_strerror(-r));
-        poll(NULL, 0, RETRY_LAST_MS);
-        r = start_worker(k);
-    }
+    if (k->upgrade.state == UPGRADE_STOPPING)
+        upgrade_now(k);
+    start_worker_at_last(k);
     return 1;
+}
+
+static int handle_child(struct keeper *k)
+{
+    int status;
+    pid_t checker = k->upgrade.state == UPGRADE_CHECKING ? k->upgrade.checker : 0;
+    if (checker > 0 && waitpid(checker, &status, WNOHANG) == checker)
+        handle_checker(k, status);
+    if (waitpid(k->worker, &status, WNOHANG | WUNTRACED | WCONTINUED) != k->worker)
+        return 1;
+    if (WIFSTOPPED(status) || WIFCONTINUED(status)) {
+        if (WIFSTOPPED(status))
+            log_warning("the server of the view at %s was stopped by signal %d", k->config->mountpoint,
+                        WSTOPSIG(status));
+        watchdog_note_stop(&k->watchdog, WIFSTOPPED(status));
+        return 1;
+    }
+    return handle_worker_end(k, status);
 }
 
 static int handle_signals(struct keeper *k)
@@ -175,27 +256,60 @@ static char *order_fault(const struct keeper *k, const char *line)
 }
 #endif
 
+static char *answer_stats(const struct keeper *k)
+{
+    struct stats_view view = {
+        .options = k->config->options,
+        .source = k->config->source,
+        .mountpoint = k->config->mountpoint,
+        .keeper_pid = getpid(),
+        .worker_pid = k->worker,
+        .started_ms = k->started_ms,
+    };
+    return stats_to_json(&view, k->config->memory);
+}
+
+/* Gives the view up: whoever waits for an answer gets an error now, whatever the worker is doing. */
+static char *answer_abort(struct keeper *k)
+{
+    log_warning("the view at %s is given up on request", k->config->mountpoint);
+    kill(k->worker, SIGKILL);
+    k->config->memory->header->dev_fd = fd_close(k->dev_fd);
+    clear_up_fds(k); /* the worker's copy too: without the last of them the kernel ends the connection */
+    fuse_dev_unmount(k->config->mountpoint);
+    k->aborted = true;
+    return g_strdup("ok");
+}
+
+static char *answer_upgrade(struct keeper *k, const char *path, control_client client)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *program = *path ? g_strdup(path) : program_path("gidfs-view");
+    g_autofree char *options = view_options_to_string(k->config->options);
+    struct upgrade_view view = describe_view(k, options);
+    if (*path && *path != '/')
+        return g_strdup("error: upgrade: an absolute path is needed");
+    if (upgrade_begin(&k->upgrade, program, client, &view, k->config->memory, &error) < 0)
+        return g_strdup_printf("error: %s", error->message);
+    return NULL;
+}
+
 static char *answer_control(void *data, char *line, control_client client)
 {
-    const struct keeper *k = data;
+    struct keeper *k = data;
     if (strcmp(line, "ping") == 0)
         return g_strdup("ok");
-    if (strcmp(line, "stats") == 0) {
-        struct stats_view view = {
-            .options = k->config->options,
-            .source = k->config->source,
-            .mountpoint = k->config->mountpoint,
-            .keeper_pid = getpid(),
-            .worker_pid = k->worker,
-            .started_ms = k->started_ms,
-        };
-        return stats_to_json(&view, k->config->memory);
-    }
+    if (strcmp(line, "stats") == 0)
+        return answer_stats(k);
+    if (strcmp(line, "abort") == 0)
+        return answer_abort(k);
+    if (strcmp(line, "upgrade") == 0 || g_str_has_prefix(line, "upgrade "))
+        return answer_upgrade(k, g_strstrip(line + strlen("upgrade")), client);
 #ifdef GIDFS_FAULTS
     if (g_str_has_prefix(line, "fault "))
         return order_fault(k, line);
 #endif
-    return g_strdup("error: unknown command: ping and stats are known");
+    return g_strdup("error: unknown command: ping, stats, upgrade and abort are known");
 }
 
 static int prepare(struct keeper *k)
@@ -205,27 +319,71 @@ static int prepare(struct keeper *k)
         k->control = control_new(k->config->control_fd, answer_control, k);
         r = k->control ? 0 : -ENFILE;
     }
-    k->own_fds = r == 0 ? fds_open_now() : NULL;
+    k->own_fds = r == 0 ? fds_unnoted(k->config->memory) : NULL;
     return r == 0 && !k->own_fds ? -EMFILE : r;
+}
+
+/* A worker runs again: whoever asked for the upgrade hears of it. */
+static void answer_upgrader(struct keeper *k)
+{
+    control_client client;
+    if (!k->control || k->config->upgrader_fd < 0)
+        return;
+    control_adopt_client(k->control, k->config->upgrader_fd, &client);
+    control_answer(k->control, client, "ok " GIDFS_VERSION);
+}
+
+/* What is due by the clock. */
+static void handle_time(struct keeper *k)
+{
+    if (k->upgrade.state == UPGRADE_STOPPING && stats_now_ms() >= k->stop_by_ms)
+        kill(k->worker, SIGKILL);
+    const char *why = watchdog_look(&k->watchdog, k->config->memory, k->dev_fd, k->worker);
+    if (why) {
+        log_error("the server of the view at %s is ended: %s", k->config->mountpoint, why);
+        kill(k->worker, SIGKILL);
+    }
+}
+
+static int timeout_ms(const struct keeper *k)
+{
+    uint64_t now_ms = stats_now_ms(), until_ms = k->watchdog.next_ms;
+    if (k->upgrade.state == UPGRADE_STOPPING)
+        until_ms = MIN(until_ms, k->stop_by_ms);
+    return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
+}
+
+/* Until the view is gone (0), or turns out never to have been (a negative errno). */
+static int keep(struct keeper *k)
+{
+    struct pollfd fds[] = {{.fd = k->signal_fd, .events = POLLIN},
+                           {.fd = k->control ? control_poll_fd(k->control) : -1, .events = POLLIN}};
+    int go_on = 1;
+    while (go_on > 0 && !k->aborted) {
+        if (poll(fds, G_N_ELEMENTS(fds), timeout_ms(k)) > 0) {
+            go_on = handle_signals(k);
+            if (go_on > 0 && fds[1].revents)
+                control_handle(k->control);
+        }
+        if (go_on > 0 && !k->aborted)
+            handle_time(k);
+    }
+    return go_on < 0 ? go_on : 0;
 }
 
 int keeper_run(const struct keeper_config *config)
 {
-    struct keeper k = {.config = config, .started_ms = stats_now_ms()};
+    struct keeper k = {.config = config,
+                       .dev_fd = config->memory->header->dev_fd,
+                       .started_ms = config->started_ms ? config->started_ms : stats_now_ms()};
     struct sandbox_needs needs = worker_needs(config->options);
     sandbox_keeper(&needs);
     int r = prepare(&k);
     if (r == 0)
         r = start_worker(&k);
-    struct pollfd fds[] = {{.fd = k.signal_fd, .events = POLLIN},
-                           {.fd = k.control ? control_poll_fd(k.control) : -1, .events = POLLIN}};
-    for (int go_on = r < 0 ? r : 1; go_on > 0;) {
-        if (poll(fds, G_N_ELEMENTS(fds), -1) > 0) {
-            go_on = handle_signals(&k);
-            if (go_on > 0 && fds[1].revents)
-                control_handle(k.control);
-        }
-        r = go_on < 0 ? go_on : 0;
+    if (r == 0) {
+        answer_upgrader(&k);
+        r = keep(&k);
     }
     if (k.control)
         unlink(config->options->control);

@@ -8,7 +8,7 @@
 /*
  * The keeper of a view: holds the /dev/fuse connection, the memory and every descriptor, starts a new worker when one
  * dies, and answers on the control socket. Single-threaded. Returns the exit status for the process: 0 once the view is
- * unmounted.
+ * unmounted or given up on request.
  */
 struct keeper_config {
     const struct view_options *options;
@@ -18,6 +18,10 @@ struct keeper_config {
     const char *mountpoint;
     int ready_fd;   /* gets one byte, 0, when the view is usable, or a message why not; -1: nobody waits */
     int control_fd; /* a bound socket (viewd/control.h), -1: none */
+    bool foreground;
+    /* Of a keeper that goes on where another program's left off (viewd/upgrade.h): */
+    uint64_t started_ms; /* when the view was mounted, CLOCK_MONOTONIC; 0: now */
+    int upgrader_fd;     /* who waits to hear of it, -1: nobody */
 };
 
 int keeper_run(const struct keeper_config *config);

@@ -5,6 +5,7 @@
 #include "viewd/viewd.h"
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,35 @@ static void add_options(GString *all, const char *more)
     g_string_append(all, more);
 }
 
-static int mount_view(const char *option_text, char **operands, int n_operands, bool foreground)
+/* What a keeper that hands its view over says: --takeover=MEMORY,CONTROL,UPGRADER,STARTED or --check-takeover=MEMORY.
+ */
+struct handover {
+    bool takes_over, checks;
+    struct viewd_takeover from;
+};
+
+static bool read_handover(const char *text, bool checks, struct handover *ret_handover)
+{
+    struct viewd_takeover *from = &ret_handover->from;
+    ret_handover->checks = checks;
+    ret_handover->takes_over = !checks;
+    if (checks)
+        return sscanf(text, "%d", &from->memory_fd) == 1;
+    return sscanf(text, "%d,%d,%d,%" SCNu64, &from->memory_fd, &from->control_fd, &from->upgrader_fd,
+                  &from->started_ms) == 4;
+}
+
+static int run(const struct viewd_request *request, const struct handover *handover)
+{
+    if (handover->takes_over)
+        return viewd_take_over(request, &handover->from);
+    if (handover->checks)
+        return viewd_check_takeover(request, handover->from.memory_fd);
+    return viewd_mount(request);
+}
+
+static int serve_view(const char *option_text, char **operands, int n_operands, bool foreground,
+                      const struct handover *handover)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(view_options) options = NULL;
@@ -48,6 +77,7 @@ static int mount_view(const char *option_text, char **operands, int n_operands, 
         fprintf(stderr, "gidfs-view: %s\n", error->message);
         return EXIT_USAGE;
     }
+    viewd_make_absolute(options);
     bool layered = options->n_lower_dirs > 0;
     if (n_operands < (layered ? 1 : 2) || n_operands > 2)
         return usage(layered ? "MOUNTPOINT is missing" : "SOURCE and MOUNTPOINT are needed");
@@ -60,7 +90,7 @@ static int mount_view(const char *option_text, char **operands, int n_operands, 
         .mountpoint = operands[n_operands - 1],
         .foreground = foreground,
     };
-    return viewd_mount(&request);
+    return run(&request, handover);
 }
 
 int main(int argc, char **argv)
@@ -68,10 +98,12 @@ int main(int argc, char **argv)
     static const struct option long_options[] = {{"foreground", no_argument, NULL, 'f'},
                                                  {"help", no_argument, NULL, 'h'},
                                                  {"version", no_argument, NULL, 'V'},
+                                                 {"takeover", required_argument, NULL, 't'},
+                                                 {"check-takeover", required_argument, NULL, 'c'},
                                                  {NULL, 0, NULL, 0}};
     g_autoptr(GString) options = g_string_new("");
+    struct handover handover = {0};
     bool foreground = false;
-    sandbox_clean_fds();
     log_setup("gidfs-view", LOG_LEVEL_INFO);
     for (int c; (c = getopt_long(argc, argv, "fo:hV", long_options, NULL)) != -1;) {
         switch (c) {
@@ -80,6 +112,11 @@ int main(int argc, char **argv)
             break;
         case 'o':
             add_options(options, optarg);
+            break;
+        case 't':
+        case 'c':
+            if (!read_handover(optarg, c == 'c', &handover))
+                return usage("--takeover is for a keeper to say");
             break;
         case 'h':
             print_help();
@@ -91,5 +128,7 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    return mount_view(options->str, argv + optind, argc - optind, foreground);
+    if (!handover.takes_over && !handover.checks)
+        sandbox_clean_fds();
+    return serve_view(options->str, argv + optind, argc - optind, foreground, &handover);
 }

@@ -39,6 +39,7 @@ static int run(const char *source, const char *mountpoint, const char *option_te
         return EXIT_SUCCESS;
     if (options->remount)
         return remount(options, mountpoint);
+    viewd_make_absolute(options);
     if (!options->fsname)
         options->fsname = g_strdup(source); /* "mount -a" compares it with fstab to the letter */
     struct viewd_request request = {

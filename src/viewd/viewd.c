@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -27,8 +28,28 @@ struct setup {
     char *source, *mountpoint; /* resolved */
     struct layers *layers;     /* of a layered view */
     struct memory memory;
-    int control_fd; /* -1: none */
+    int control_fd;  /* -1: none */
+    int upgrader_fd; /* -1: none */
+    uint64_t started_ms;
 };
+
+static void make_absolute(char **path, const char *directory)
+{
+    if (!*path || g_path_is_absolute(*path))
+        return;
+    char *absolute = g_build_filename(directory, *path, NULL);
+    g_free(*path);
+    *path = absolute;
+}
+
+void viewd_make_absolute(struct view_options *options)
+{
+    g_autofree char *directory = g_get_current_dir();
+    for (size_t i = 0; i < options->n_lower_dirs; i++)
+        make_absolute(&options->lower_dirs[i], directory);
+    make_absolute(&options->upper_dir, directory);
+    make_absolute(&options->work_dir, directory);
+}
 
 static int open_layers(struct setup *s, GError **error)
 {
@@ -128,7 +149,10 @@ static int keep(const struct setup *s, int ready_fd)
                                    .source = s->source,
                                    .mountpoint = s->mountpoint,
                                    .ready_fd = ready_fd,
-                                   .control_fd = s->control_fd};
+                                   .control_fd = s->control_fd,
+                                   .foreground = s->request->foreground,
+                                   .started_ms = s->started_ms,
+                                   .upgrader_fd = s->upgrader_fd};
     return keeper_run(&config);
 }
 
@@ -170,7 +194,7 @@ static int start_keeper(const struct setup *s, GError **error)
 int viewd_mount(const struct viewd_request *request)
 {
     g_autoptr(GError) error = NULL;
-    struct setup s = {.request = request, .control_fd = -1};
+    struct setup s = {.request = request, .control_fd = -1, .upgrader_fd = -1};
     close_range(STDERR_FILENO + 1, ~0U, 0); /* what the caller left open would stay open as long as the view */
     int r = prepare(&s, &error), status = EXIT_FAILURE;
     if (r == 0 && request->foreground) {
@@ -188,4 +212,42 @@ int viewd_mount(const struct viewd_request *request)
     g_free(s.source);
     g_free(s.mountpoint);
     return status;
+}
+
+/* Of a layered view, the layers are opened again: the memory holds keys, which mean the same by any descriptor. */
+static int attach(struct setup *s, int memory_fd, GError **error)
+{
+    int r = memory_attach(memory_fd, &s->memory, error);
+    if (r == 0 && s->request->options->n_lower_dirs > 0)
+        r = layers_open(s->request->options, &s->layers, error);
+    return r;
+}
+
+int viewd_take_over(const struct viewd_request *request, const struct viewd_takeover *from)
+{
+    g_autoptr(GError) error = NULL;
+    struct setup s = {.request = request,
+                      .source = (char *)request->source,
+                      .mountpoint = (char *)request->mountpoint,
+                      .control_fd = from->control_fd,
+                      .upgrader_fd = from->upgrader_fd,
+                      .started_ms = from->started_ms};
+    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    if (!request->foreground)
+        log_to_syslog();
+    if (attach(&s, from->memory_fd, &error) < 0) {
+        log_error("cannot take over the view at %s: %s", s.mountpoint, error->message);
+        return EXIT_FAILURE;
+    }
+    return keep(&s, -1);
+}
+
+int viewd_check_takeover(const struct viewd_request *request, int memory_fd)
+{
+    g_autoptr(GError) error = NULL;
+    struct memory memory;
+    if (memory_attach(memory_fd, &memory, &error) == 0)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "%s\n", error->message);
+    return EXIT_FAILURE;
 }

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -121,6 +122,27 @@ static void describe(struct view *view, struct memory *memory, const struct fuse
     };
 }
 
+static struct transport *volatile served;
+static volatile sig_atomic_t stop_asked;
+
+static void on_sigterm(int number)
+{
+    stop_asked = 1;
+    if (served)
+        transport_stop(served);
+}
+
+/* Serves until the view is gone (0), or until SIGTERM (-EINTR). */
+static int serve_requests(struct view *view, GError **error)
+{
+    served = view->transport;
+    int r = transport_serve(view->transport);
+    served = NULL;
+    if (r < 0)
+        return gidfs_error_errno(error, r, "serve the view");
+    return stop_asked ? -EINTR : 0;
+}
+
 static int serve(struct view *view, struct memory *memory, int ready_fd, GError **error)
 {
     struct fuse_lowlevel_ops ops = {0};
@@ -141,9 +163,7 @@ static int serve(struct view *view, struct memory *memory, int ready_fd, GError 
         atomic_store(&memory->header->served, 1);
         if (ready_fd >= 0 && write(ready_fd, "", 1) < 0)
             log_debug("nobody waits for the view to be ready");
-        r = transport_serve(view->transport);
-        if (r < 0)
-            gidfs_error_errno(error, r, "serve the view");
+        r = serve_requests(view, error);
         view_unwatch(view);
     }
     transport_free(view->transport);
@@ -181,6 +201,7 @@ int worker_run(const struct view_options *options, struct layers *layers, struct
     };
     if (!layers && !options->has_gid)
         config.lasting_id = source_lasting_id;
+    signal(SIGTERM, on_sigterm);
     share_out_fds(&config);
     become_server();
 

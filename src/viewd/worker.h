@@ -10,8 +10,8 @@
 /*
  * The worker of a view: serves FUSE until the view is unmounted. Runs in a process of its own, which shares the
  * keeper's descriptors. layers is what the keeper opened for a layered view, NULL for a gid view. ready_fd gets one
- * byte, 0, when the view is usable (-1: nobody waits). Returns 0, or a negative errno with a message, after which a
- * successor may try.
+ * byte, 0, when the view is usable (-1: nobody waits). Returns 0 when the view is gone; -EINTR after SIGTERM, which
+ * lets the requests in work end; or another negative errno with a message. After both a successor may take over.
  */
 int worker_run(const struct view_options *options, struct layers *layers, struct memory *memory, int ready_fd,
                GError **error);

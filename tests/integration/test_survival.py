@@ -2,42 +2,17 @@
 import errno
 import fcntl
 import os
-import pathlib
 import random
 import shutil
 import signal
-import threading
 import time
 
 from harness import MountTest, loads, main, scaled, snapshot, wait_until
+from harness.clients import Client, state_of
 from harness.control import Control
 
 CLOCK_REALTIME_COARSE = 5
 SIGKILL, SIGABRT = int(signal.SIGKILL), int(signal.SIGABRT)
-
-
-class Client:
-    """Makes one call, in a thread of its own."""
-
-    def __init__(self, function, *arguments):
-        self._error = 0
-        self._thread = threading.Thread(target=self._call, args=(function, arguments), daemon=True)
-        self._thread.start()
-
-    def _call(self, function, arguments):
-        try:
-            function(*arguments)
-        except OSError as error:
-            self._error = error.errno
-
-    def error(self):
-        """The errno that it ended with, or 0."""
-        self._thread.join(scaled(30))
-        return "it did not end" if self._thread.is_alive() else self._error
-
-
-def state_of(pid):
-    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Survival(MountTest):
