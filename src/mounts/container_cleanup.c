@@ -80,15 +80,19 @@ static void take_down_mounts(struct registry *registry, const char *id, GPtrArra
         take_down_mount(registry, id, ids[i - 1], unmounted, failures);
 }
 
-/* The names of the sandbox volumes that were made for the container and that nothing shows. */
+/*
+ * The names of the sandbox volumes that nothing shows and that were made for this container, or for one that is gone
+ * already and left its volume to those who still used it.
+ */
 static GPtrArray *unused_volumes(struct registry *registry, const char *id)
 {
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) volumes = registry_values(registry->volumes);
     for (guint i = 0; i < volumes->len; i++) {
         const struct volume *volume = volumes->pdata[i];
-        if (volume->row->kind == VOLUME_SANDBOX && g_strcmp0(volume->row->container, id) == 0 &&
-            volume->attachments->len == 0)
+        const char *owner = volume->row->container;
+        if (volume->row->kind == VOLUME_SANDBOX && owner && volume->attachments->len == 0 &&
+            (strcmp(owner, id) == 0 || !container_find(registry, owner)))
             g_ptr_array_add(names, g_strdup(volume->row->name));
     }
     return names;

@@ -80,8 +80,8 @@ int container_mount(struct registry *registry, const struct table_container *row
 int container_take_down(struct registry *registry, struct container *container, struct container_cleaned *ret_cleaned,
                         GError **error);
 /*
- * Releases the sandbox volumes made for a container that nothing uses; names are added to released (with its own
- * copies) and failures to an array of container_failures_new.
+ * Releases the sandbox volumes made for a container, or for one that is gone, that nothing uses; names are added to
+ * released (with its own copies) and failures to an array of container_failures_new.
  */
 void container_release_volumes(struct registry *registry, const char *id, GPtrArray *released, GPtrArray *failures);
 GPtrArray *container_failures_new(void);

@@ -33,14 +33,17 @@ static void finish(struct container_change *change, int r, container_visitor vis
         container_describe(registry, change->container, (const char *const *)change->warnings->pdata, visit, data);
 }
 
-static int run(struct container_change *change, container_visitor visit, void *data, GError **error)
+/* r: how it went so far. */
+static int run(struct container_change *change, int r, container_visitor visit, void *data, GError **error)
 {
     change->warnings = g_ptr_array_new_with_free_func(g_free);
-    int r = container_change(change, error);
+    if (r == 0)
+        r = container_change(change, error);
     g_mutex_lock(&change->registry->lock);
     finish(change, r, visit, data);
     g_mutex_unlock(&change->registry->lock);
     g_ptr_array_unref(change->warnings);
+    g_clear_pointer(&change->wanted, g_ptr_array_unref);
     table_container_free(change->row);
     return r;
 }
@@ -58,19 +61,14 @@ int container_update(struct registry *registry, const char *id, const struct con
     if (r < 0)
         return r;
 
+    /* a volume that is made for a list which is refused then goes again, in run */
     r = wanted_resolve(registry, id, volumes, n_volumes, &change.wanted, error);
-    if (r < 0)
-        change.wanted = NULL;
-    g_mutex_lock(&registry->lock);
-    if (r < 0)
-        container_end(registry, change.container);
-    else
+    if (r == 0) {
+        g_mutex_lock(&registry->lock);
         change.row = container_copy_row(change.container->row);
-    g_mutex_unlock(&registry->lock);
-    if (r == 0)
-        r = run(&change, visit, data, error);
-    g_clear_pointer(&change.wanted, g_ptr_array_unref);
-    return r;
+        g_mutex_unlock(&registry->lock);
+    }
+    return run(&change, r, visit, data, error);
 }
 
 static int64_t choose(int64_t asked, int64_t before)
@@ -105,8 +103,5 @@ int container_restart(struct registry *registry, const char *id, const struct co
             change.wanted = wanted_of(registry, id);
     }
     g_mutex_unlock(&registry->lock);
-    if (r == 0)
-        r = run(&change, visit, data, error);
-    g_clear_pointer(&change.wanted, g_ptr_array_unref);
-    return r;
+    return r < 0 ? r : run(&change, 0, visit, data, error);
 }
