@@ -15,6 +15,10 @@ struct api {
     gint is_draining;   /* atomic */
     GMutex lock;        /* guards counts and warnings */
     GHashTable *counts; /* "METHOD STATUS" → number of answers */
+
+    /* Set before the server starts: makes the service start anew soon, if its program was replaced; true if it will. */
+    bool (*restart)(void *data);
+    void *restart_data;
 };
 
 struct api *api_new(struct registry *registry);
@@ -50,5 +54,6 @@ extern const struct api_route api_container_routes[];
 extern const struct api_route api_recovery_routes[];
 extern const struct api_route api_listing_routes[];
 extern const struct api_route api_service_routes[];
+extern const struct api_route api_upgrade_routes[];
 extern const struct api_route api_stats_routes[];
 extern const struct api_route api_block_routes[];

@@ -9,6 +9,7 @@
 #include "daemon/daemon.h"
 
 #include "api/server.h"
+#include "daemon/restart.h"
 #include "sys/notify.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 
 #define START_PATIENCE_MS   10000 /* after that READY is told, and the rest of the views comes up in the background */
 #define STOP_PATIENCE_S     10
+#define RESTART_DELAY_MS    300
 #define QUARANTINE_REVIEW_S 15 /* nothing tells when a process has left a group */
 
 struct daemon {
@@ -30,6 +32,7 @@ struct daemon {
     struct api *api;
     struct api_server *server;
     GMainLoop *loop;
+    bool is_restarting;
 };
 
 static struct registry_settings settings_of(const struct config *config)
@@ -64,6 +67,23 @@ static gboolean on_end(void *data)
     struct daemon *daemon = data;
     g_main_loop_quit(daemon->loop);
     return G_SOURCE_REMOVE;
+}
+
+static gboolean on_restart(void *data)
+{
+    struct daemon *daemon = data;
+    daemon->is_restarting = true;
+    g_main_loop_quit(daemon->loop);
+    return G_SOURCE_REMOVE;
+}
+
+/* Asked by a request, in a thread of the API: it is given the time to get its answer. */
+static bool ask_restart(void *data)
+{
+    if (!restart_is_needed())
+        return false;
+    g_timeout_add(RESTART_DELAY_MS, on_restart, data);
+    return true;
 }
 
 /* A configuration that makes no sense leaves the old one in force. */
@@ -145,6 +165,8 @@ static int start(struct daemon *daemon, GError **error)
     if (r < 0)
         return r;
     daemon->api = api_new(daemon->registry);
+    daemon->api->restart = ask_restart;
+    daemon->api->restart_data = daemon;
     warn_of_overlaps(daemon);
     registry_start(daemon->registry, START_PATIENCE_MS);
     g_autofree char *socket_path = g_build_filename(registry_run_dir(daemon->registry), "gidfs.sock", NULL);
@@ -166,7 +188,7 @@ static void *end_anyway(void *data)
 static void stop(struct daemon *daemon)
 {
     if (daemon->server) {
-        tell_manager("STOPPING=1");
+        tell_manager(daemon->is_restarting ? "RELOADING=1" : "STOPPING=1");
         g_thread_unref(g_thread_new("end", end_anyway, NULL));
     }
     api_server_stop(daemon->server);
@@ -190,10 +212,14 @@ int daemon_run(const struct config_flags *flags)
         watch_all(&daemon);
         tell_manager("READY=1");
         g_main_loop_run(daemon.loop);
-        log_info("ending; views stay up");
+        log_info("%s; views stay up", daemon.is_restarting ? "starting anew" : "ending");
     } else {
         log_error("%s", error->message);
     }
     stop(&daemon);
+    if (daemon.is_restarting) {
+        r = restart_now();
+        log_error("the new program cannot be started: %s", g_strerror(-r));
+    }
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gidfsd: the service. Reads the command line. */
 #include "daemon/daemon.h"
+#include "daemon/restart.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     log_setup("gidfsd", LOG_LEVEL_INFO);
+    restart_setup(g_strdupv(argv)); /* the parser takes options out of argv */
     if (parse(&argc, &argv, &flags, &error) < 0) {
         log_error("%s; gidfsd --help lists the options", error->message);
         return EXIT_USAGE;

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 GPtrArray *registry_values(GHashTable *table)
 {
@@ -21,6 +22,18 @@ GPtrArray *registry_values(GHashTable *table)
     return values;
 }
 
+/* In another namespace only its process is looked at: its mount table would have to be read. */
+static void describe_elsewhere(const struct table_attachment *row, struct attachment_info *info)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/ns/mnt", row->pid);
+    struct stat st;
+
+    if (stat(path, &st) == 0 && (int64_t)st.st_ino == row->namespace)
+        return;
+    info->state = "gone";
+    info->note = "the process in whose mount namespace it was is gone";
+}
+
 static void describe_attachment(struct registry *registry, const struct attachment *attachment,
                                 struct attachment_info *ret_info)
 {
@@ -32,8 +45,12 @@ static void describe_attachment(struct registry *registry, const struct attachme
         .view = attachment->volume->view,
         .state = row_state_to_string(row->state),
     };
-    if (row->state != ROW_MOUNTED || row->namespace)
+    if (row->state != ROW_MOUNTED)
         return;
+    if (row->namespace) {
+        describe_elsewhere(row, ret_info);
+        return;
+    }
     const struct mount_entry *entry = mount_table_find_target(registry_kernel(registry), row->target);
     if (entry && (row->mount_id == 0 || entry->id == row->mount_id))
         return;
@@ -76,7 +93,8 @@ static void describe_view(struct registry *registry, const struct volume *volume
     }
 }
 
-void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data)
+static void describe(struct registry *registry, struct volume *volume, bool reused, bool is_single,
+                     volume_visitor visit, void *data)
 {
     struct volume_info info = {.row = volume->row,
                                .view = volume->view,
@@ -86,6 +104,8 @@ void volume_describe(struct registry *registry, struct volume *volume, bool reus
                                .reason = "an idmapped mount can show another owner, and no other modes",
                                .keeper_pid = g_atomic_int_get(&volume->keeper_pid),
                                .reused = reused};
+    if (is_single && info.keeper_pid) /* a file to read for each: too much for a list */
+        info.worker_pid = process_first_child(info.keeper_pid);
     g_autofree struct attachment_info *attachments = g_new0(struct attachment_info, volume->attachments->len);
 
     for (guint i = 0; i < volume->attachments->len; i++)
@@ -93,6 +113,11 @@ void volume_describe(struct registry *registry, struct volume *volume, bool reus
     info.attachments = attachments;
     describe_view(registry, volume, &info);
     visit(&info, data);
+}
+
+void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data)
+{
+    describe(registry, volume, reused, true, visit, data);
 }
 
 int volume_visit(struct registry *registry, const char *name, volume_visitor visit, void *data, GError **error)
@@ -131,7 +156,7 @@ void volume_visit_all(struct registry *registry, volume_visitor visit, void *dat
     g_autoptr(GPtrArray) volumes = registry_values(registry->volumes);
     g_ptr_array_sort(volumes, compare_names);
     for (guint i = 0; i < volumes->len; i++)
-        volume_describe(registry, volumes->pdata[i], false, visit, data);
+        describe(registry, volumes->pdata[i], false, false, visit, data);
     g_mutex_unlock(&registry->lock);
 }
 

@@ -437,6 +437,11 @@ const char *registry_state_dir(const struct registry *registry)
     return registry->state_dir;
 }
 
+const char *registry_view_program(const struct registry *registry)
+{
+    return registry->view_program;
+}
+
 const char *registry_boot_id(const struct registry *registry)
 {
     return registry->boot_id;

@@ -39,6 +39,7 @@ int registry_reconfigure(struct registry *registry, const struct registry_settin
 /* What stays the same as long as the service runs. */
 const char *registry_run_dir(const struct registry *registry);
 const char *registry_state_dir(const struct registry *registry);
+const char *registry_view_program(const struct registry *registry); /* path of gidfs-view */
 const char *registry_boot_id(const struct registry *registry);
 
 struct registry_counts {

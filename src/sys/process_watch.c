@@ -98,6 +98,13 @@ GArray *process_watch_read(struct process_watch *watch)
     return keys;
 }
 
+pid_t process_first_child(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", pid, pid);
+    g_autofree char *text = NULL;
+    return g_file_get_contents(path, &text, NULL, NULL) ? (pid_t)g_ascii_strtoll(text, NULL, 10) : 0;
+}
+
 int process_wait_end(pid_t pid, unsigned int timeout_ms)
 {
     auto_fd int fd = open_process(pid);

@@ -28,5 +28,8 @@ int process_watch_fd(const struct process_watch *watch);
 /* The keys of processes that have ended, each told once, without waiting; the caller frees the array of int64_t. */
 GArray *process_watch_read(struct process_watch *watch);
 
+/* A child of pid, 0 if it has none, or the kernel does not tell. */
+pid_t process_first_child(pid_t pid);
+
 /* Waits until pid has ended, at most timeout_ms: 0, also if there is no such process, or -ETIMEDOUT. */
 int process_wait_end(pid_t pid, unsigned int timeout_ms);

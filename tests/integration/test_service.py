@@ -11,7 +11,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import Actor, MountTest, Service, is_mount_point, main, mount_entry, run, snapshot, wait_until
+from harness import Actor, MountTest, Service, binary, is_mount_point, main, mount_entry, run, snapshot, wait_until
 from harness.api import ApiError, call
 
 class ServiceTest(MountTest):
@@ -602,6 +602,8 @@ class Survival(ServiceTest):
         self.addCleanup(run, ["umount", "-lq", target], check=False)
         self.attach("data", target)
         keeper = self.volumes()["data"]["keeper_pid"]
+        self.assertEqual(self.call("GET", "/v1/volumes/data")["keeper_pid"], keeper)
+        self.assertIn("data", pathlib.Path(f"/proc/{keeper}/cmdline").read_text())
         for pid in [pid for pid in os.listdir("/proc") if pid.isdigit() and self.serves(pid, volume["view"])]:
             os.kill(int(pid), signal.SIGKILL)
         wait_until(lambda: self.volumes()["data"]["keeper_pid"] not in (None, keeper), "another keeper")
@@ -631,6 +633,39 @@ class Survival(ServiceTest):
     def reads(self, path):
         try:
             return path.read_text()
+        except OSError:
+            return None
+
+    def test_an_upgrade_of_the_service(self):
+        """The service becomes the program that was installed meanwhile, under its pid, with its arguments."""
+        self.service.stop()
+        program = self.directory / "gidfsd"
+        shutil.copy(binary("gidfsd"), program)
+        started = self.service.command()
+        self.service.command = lambda *more: [str(program), *started[1:], *more]
+        self.service.environment = {"GIDFS_VIEW_PROGRAM": binary("gidfs-view"),
+                                    "GIDFS_NSMOUNT_PROGRAM": binary("gidfs-nsmount")}
+        self.service.start()
+        view = self.create("data", self.make_source())["view"]
+        device = os.stat(view).st_dev
+        answer = self.call("POST", "/v1/upgrade", {"name": "data"})
+        self.assertEqual(answer["service"], "unchanged")
+        self.assertEqual(self.call("POST", "/v1/upgrade", {})["service"], "unchanged")
+
+        shutil.copy(binary("gidfsd"), self.directory / "new")
+        (self.directory / "new").rename(program)
+        answer = self.call("POST", "/v1/upgrade", {})
+        self.assertEqual(answer["service"], "restarting")
+        self.assertEqual([one["name"] for one in answer["upgraded"] + answer["errors"]], ["data"])
+        pid = self.service.process.pid
+        wait_until(lambda: os.stat(f"/proc/{pid}/exe").st_ino == os.stat(program).st_ino, "the new program")
+        wait_until(self.service.socket_path.exists, "the socket")
+        wait_until(lambda: self.answers() == pid, "an answer")
+        self.assertEqual((os.stat(view).st_dev, self.volumes()["data"]["state"]), (device, "mounted"))
+
+    def answers(self):
+        try:
+            return self.call("GET", "/v1/service")["pid"]
         except OSError:
             return None
 
