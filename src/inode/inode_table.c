@@ -365,6 +365,11 @@ static struct inode *get_by_index(struct inode_table *t, uint64_t nodeid)
     return __atomic_load_n(&inode->nodeid, __ATOMIC_ACQUIRE) == nodeid ? inode : NULL;
 }
 
+static struct inode *get_locked(struct inode_table *t, uint64_t nodeid)
+{
+    return is_lasting(nodeid) ? get_lasting(t, nodeid) : get_by_index(t, nodeid);
+}
+
 struct inode *inode_table_get(struct inode_table *t, uint64_t nodeid)
 {
     if (!is_lasting(nodeid))
@@ -476,7 +481,7 @@ bool inode_table_forget_taking(struct inode_table *t, uint64_t nodeid, uint64_t 
     bool freed = false;
     int32_t backing_id = 0;
     pthread_mutex_lock(&t->lock);
-    struct inode *inode = is_lasting(nodeid) ? get_lasting(t, nodeid) : get_by_index(t, nodeid);
+    struct inode *inode = get_locked(t, nodeid);
     if (inode && inode->n_lookups > n_lookups) {
         inode->n_lookups -= n_lookups;
     } else if (inode && nodeid != 1) {
@@ -500,7 +505,7 @@ void inode_table_forget(struct inode_table *t, uint64_t nodeid, uint64_t n_looku
 bool inode_table_read_key(struct inode_table *t, uint64_t nodeid, struct inode_key *ret_key, uint8_t *ret_type)
 {
     pthread_mutex_lock(&t->lock);
-    const struct inode *inode = inode_table_get(t, nodeid);
+    const struct inode *inode = get_locked(t, nodeid);
     if (inode) {
         *ret_key = inode->key;
         *ret_type = inode->type;

@@ -173,6 +173,12 @@ class Changes(Fresh):
             self.becomes(tree(self.source), tree, self.path)
 
 
+class ChangesOfAnIdentityView(Changes):
+    """The same where nothing is mapped: there inodes have the numbers of the disk."""
+
+    options = "cache=auto"
+
+
 class Overflow(Fresh):
     """More changes than the kernel keeps: what is lost is not known, so all that is cached is dropped."""
 
