@@ -155,3 +155,27 @@ int acl_policy_to_disk(enum mode_policy policy, bool read_only, const struct acl
         take_back(value, n_entries, added);
     return 0;
 }
+
+int acl_policy_fold_group(gid_t view_gid, void *value, size_t *size)
+{
+    size_t n_entries, n_kept = 0;
+    unsigned granted = 0;
+    int r = acl_format_check(value, *size, &n_entries);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n_entries; i++) {
+        struct acl_entry entry = acl_format_get(value, i);
+        if (entry.tag == ACL_TAG_GROUP && entry.id == view_gid)
+            granted |= entry.perm;
+        else
+            acl_format_set(value, n_kept++, entry);
+    }
+    for (size_t i = 0; i < n_kept; i++) {
+        struct acl_entry entry = acl_format_get(value, i);
+        if (entry.tag == ACL_TAG_GROUP_OBJ)
+            entry.perm |= granted;
+        acl_format_set(value, i, entry);
+    }
+    *size -= (n_entries - n_kept) * sizeof(struct acl_entry);
+    return 0;
+}

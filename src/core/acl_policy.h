@@ -21,6 +21,13 @@
  */
 int acl_policy_to_view(enum mode_policy policy, bool read_only, mode_t type, void *value, size_t size);
 
+/*
+ * Takes what an ACL of either kind grants the view's own group by name out of it, in place, and gives it to the owning
+ * group, which that is in the view: a gid that was given out for a while is not to stay on disk in an ACL. *size
+ * becomes that of what is left. -EINVAL for a malformed value.
+ */
+int acl_policy_fold_group(gid_t view_gid, void *value, size_t *size);
+
 /* What an entry has on disk now: its mode, and its access ACL (size 0: none). */
 struct acl_policy_disk {
     mode_t mode;

@@ -17,6 +17,7 @@
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -106,6 +107,7 @@ static const struct condition conditions[] = {
     {"fcntl", 1, WORD, F_ADD_SEALS},
     {"fcntl", 1, WORD, F_GET_SEALS},
     {"ioctl", 1, IOCTL_TYPE, IOCTL_FUSE},
+    {"ioctl", 1, WORD, TCGETS}, /* isatty() of what prints a last message */
     {"ioctl", 1, WORD, FICLONE},
     {"ioctl", 1, WORD, FICLONERANGE},
     {"ioctl", 1, WORD, GET_FS_UUID},

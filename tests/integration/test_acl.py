@@ -105,6 +105,15 @@ class Acls(MountTest):
         self.assertEqual(0o755, stat.S_IMODE(disk.stat().st_mode))
         as_member(write, view.path / "plain" / "file")
 
+    def test_the_views_gid_stays_off_the_disk(self):
+        disk = self.make("plain/", 0o755, None)
+        view = self.view(f"gid={GID}")
+        run_as(OWNER, set_acl, view.path / "plain", f"u::rwx,u:{FRIEND}:r-x,g::r-x,g:{GID}:rwx,m::rwx,o::---")
+        run_as(OWNER, set_acl, view.path / "plain", f"u::rwx,g::---,g:{GID}:rwx,g:7:r-x,m::rwx,o::---", DEFAULT)
+        self.assertEqual(f"u::rwx,u:{FRIEND}:r-x,g::r-x,m::r-x,o::---", get_acl(disk))
+        self.assertEqual("u::rwx,g::rwx,g:7:r-x,m::rwx,o::---", get_acl(disk, DEFAULT))
+        as_member(write, view.path / "plain" / "file")
+
     def test_mode_read_and_written_back_leaves_the_acl(self):
         acl = f"u::rwx,u:{FRIEND}:r-x,g::r-x,m::r-x,o::---"
         disk = self.make("team/", 0o750, acl)

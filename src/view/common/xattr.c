@@ -85,12 +85,14 @@ static int acl_without_policy(const struct view *view, int fd, void *value, size
     return acl_policy_to_disk(options->policy, view->read_only, &disk, value, size);
 }
 
-/* An ACL as a client writes it, to what may reach the disk, in place. */
-static int acl_to_disk(struct view *view, int fd, const char *name, void *value, size_t size)
+/* An ACL as a client writes it, to what may reach the disk, in place; it may become shorter. */
+static int acl_to_disk(struct view *view, int fd, const char *name, void *value, size_t *size)
 {
-    int r = maps_ids(view) ? acl_ids_map(value, size, acl_id_to_disk, view) : 0;
+    int r = view->options->has_gid ? acl_policy_fold_group(view->options->view_gid, value, size) : 0;
+    if (r == 0 && maps_ids(view))
+        r = acl_ids_map(value, *size, acl_id_to_disk, view);
     if (r == 0 && strcmp(name, ACL_ACCESS) == 0 && view->options->policy != MODE_POLICY_NONE)
-        r = acl_without_policy(view, fd, value, size);
+        r = acl_without_policy(view, fd, value, *size);
     return r;
 }
 
@@ -196,13 +198,13 @@ static int may_set(const struct view *view, const char *name)
     return 0;
 }
 
-static int write_xattr(int fd, const char *name, const void *value, const struct fuse_setxattr_in *in)
+static int write_xattr(int fd, const char *name, const void *value, size_t size, const struct fuse_setxattr_in *in)
 {
     /* Setting an ACL clears setgid for a caller outside the group; the kernel has found out which one this is. */
     bool keep_setgid = is_acl(name) && !(in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID);
     if (keep_setgid)
         creds_set_fsetid(true);
-    int r = inode_fd_setxattr(fd, name, value, in->size, (int)in->flags);
+    int r = inode_fd_setxattr(fd, name, value, size, (int)in->flags);
     if (keep_setgid)
         creds_set_fsetid(false);
     return r;
@@ -219,10 +221,11 @@ static int set_xattr(struct view *view, struct inode *inode, const char *name, v
     int fd = inode_table_get_fd(view->inodes, inode);
     if (fd < 0)
         return fd;
-    if (is_acl(name) && in->size > 0)
-        r = acl_to_disk(view, fd, name, value, in->size);
+    size_t size = in->size;
+    if (is_acl(name) && size > 0)
+        r = acl_to_disk(view, fd, name, value, &size);
     if (r == 0)
-        r = write_xattr(fd, name, value, in);
+        r = write_xattr(fd, name, value, size, in);
     inode_table_put_fd(view->inodes, inode);
     /* Done before its worker died: that the name is there now is our own doing. */
     const struct request_slot *before = request_replayed();

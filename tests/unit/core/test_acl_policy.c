@@ -221,6 +221,31 @@ static void test_private_entries_stay_private_when_shared(void **state)
     }
 }
 
+static void test_what_the_views_group_has_by_name_goes_to_the_owning_group(void **state)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed(6);
+    for (int round = 0; round < N_ROUNDS; round++) {
+        struct acl given = random_acl(rand), folded = given, wanted = given;
+        gid_t view_gid = 2000 + (gid_t)g_rand_int_range(rand, 0, 3);
+        size_t named = view_gid - 2000, size = folded.size;
+        assert_int_equal(acl_policy_fold_group(view_gid, folded.value, &size), 0);
+        if (named >= given.n_groups) {
+            assert_int_equal(size, given.size);
+            assert_memory_equal(folded.value, given.value, size);
+            continue;
+        }
+        assert_int_equal(size, given.size - 8);
+        folded.size = size;
+        folded.n_groups--;
+        decode(&folded);
+        assert_int_equal(folded.group_obj, given.group_obj | given.groups[named]);
+        memmove(&wanted.groups[named], &wanted.groups[named + 1], (2 - named) * sizeof(unsigned));
+        assert_memory_equal(folded.groups, wanted.groups, folded.n_groups * sizeof(unsigned));
+        assert_memory_equal(folded.users, wanted.users, folded.n_users * sizeof(unsigned));
+        assert_int_equal(folded.mask, given.mask);
+    }
+}
+
 static void test_values_that_are_no_acl(void **state)
 {
     struct acl good = {.user_obj = 7};
@@ -232,6 +257,7 @@ static void test_values_that_are_no_acl(void **state)
     assert_int_equal(acl_policy_to_disk(MODE_POLICY_MESOS, false, &odd, good.value, good.size), -EINVAL);
     assert_int_equal(acl_policy_to_disk(MODE_POLICY_MESOS, false, &disk, bad, 0), -EINVAL);
     assert_int_equal(acl_policy_to_view(MODE_POLICY_MESOS, false, S_IFDIR, bad, 4), 0);
+    assert_int_equal(acl_policy_fold_group(1, bad, &(size_t){5}), -EINVAL);
 }
 
 int main(void)
@@ -242,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_setfacl_of_a_user_gives_rights_to_that_user_alone),
         cmocka_unit_test(test_first_acl_of_an_entry_takes_no_added_bits_along),
         cmocka_unit_test(test_private_entries_stay_private_when_shared),
+        cmocka_unit_test(test_what_the_views_group_has_by_name_goes_to_the_owning_group),
         cmocka_unit_test(test_values_that_are_no_acl),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
