@@ -122,6 +122,13 @@ int source_watch_fd(const struct source_watch *watch)
     return watch->fd;
 }
 
+/* The strings of keys leave it for the caller of source_watch_read in the end. */
+static void add_key(GHashTable *keys, const char *key)
+{
+    if (!g_hash_table_contains(keys, key))
+        g_hash_table_add(keys, g_strdup(key));
+}
+
 /* The keys in the watch with this number; all of it if name is NULL. */
 static void tell(struct source_watch *watch, int number, const char *name, GHashTable *keys)
 {
@@ -129,7 +136,7 @@ static void tell(struct source_watch *watch, int number, const char *name, GHash
     for (guint i = 0; entries && i < entries->len; i++) {
         const struct entry *entry = g_ptr_array_index(entries, i);
         if (!name || strcmp(entry->name, name) == 0)
-            g_hash_table_add(keys, g_strdup(entry->key));
+            add_key(keys, entry->key);
     }
 }
 
@@ -139,7 +146,7 @@ static void tell_all(struct source_watch *watch, GHashTable *keys)
     void *key;
     g_hash_table_iter_init(&iter, watch->by_key);
     while (g_hash_table_iter_next(&iter, &key, NULL))
-        g_hash_table_add(keys, g_strdup(key));
+        add_key(keys, key);
 }
 
 static void take_event(struct source_watch *watch, const struct inotify_event *event, GHashTable *keys)
