@@ -30,6 +30,8 @@ static uint64_t wanted_flags(const struct fuse_wants *wants)
         flags |= FUSE_EXPORT_SUPPORT;
     if (wants->passthrough)
         flags |= FUSE_PASSTHROUGH;
+    if (wants->no_resend)
+        flags &= ~FUSE_HAS_RESEND;
     return flags;
 }
 

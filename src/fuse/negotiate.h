@@ -14,6 +14,7 @@ struct fuse_wants {
     uint32_t max_stack_depth; /* 1, or 2 for a source that is itself stacked */
     bool cache;               /* directory contents and symbolic links may be cached */
     bool posix_acl;
+    bool no_resend; /* do as before Linux 6.9, which does not send requests of a dead server again */
     bool export; /* file handles of the view last: "." and ".." are looked up by nodeid */
 };
 

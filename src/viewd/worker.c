@@ -111,6 +111,9 @@ static void describe(struct view *view, struct memory *memory, const struct fuse
                   .cache = options->cache != VIEW_CACHE_NONE,
                   .posix_acl = !options->no_acl,
                   .export = handles_last(view)},
+#ifdef GIDFS_FAULTS
+        .wants.no_resend = getenv("GIDFS_NO_RESEND"), /* for tests on kernels that are too good */
+#endif
         .ops = ops,
         .raw = view->hook_data ? layers_view_raw : gid_view_raw,
         .forget = view_forget_one,

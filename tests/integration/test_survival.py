@@ -72,8 +72,19 @@ class WithoutCache(RandomKills):
     options = "cache=none"
 
 
+class WithoutResend(RandomKills):
+    """As on kernels before 6.9, which send nothing again: a build with fault points can do without."""
+
+    options = "passthrough=off"
+
+    def start(self, options=""):
+        os.environ["GIDFS_NO_RESEND"] = "1"
+        self.addCleanup(os.environ.pop, "GIDFS_NO_RESEND")
+        return super().start(options)
+
+
 for load_function in loads.ALL:
-    for test_case in (WithPassthrough, WithoutPassthrough, WithoutCache):
+    for test_case in (WithPassthrough, WithoutPassthrough, WithoutCache, WithoutResend):
         _add_load(test_case, load_function)
 del RandomKills, test_case
 
@@ -147,9 +158,11 @@ class AtEachStep(Survival):
     JOURNAL = ("journal-begun", "journal-undone", "journal-done")
     OPEN = ("open-backing", "open-begun", "open-counted")
 
+    once = ()  # points that a successor does not come to again
+
     def at_each(self, points, function, deaths=(1, 2)):
         for point in points:
-            for n_times in deaths:
+            for n_times in deaths if point not in self.once else (1,):
                 with self.subTest(point=point, deaths=n_times):
                     self.die_at(point, n_times)
                     function()
@@ -292,6 +305,18 @@ class AtEachStep(Survival):
         os.mkdir(self.path / "dir")
         self.check_died()
         self.assertEqual(["dir"], os.listdir(self.source))
+
+
+class AtEachStepWithoutResend(AtEachStep):
+    once = ("open-counted",)
+
+    def start(self, options=""):
+        os.environ["GIDFS_NO_RESEND"] = "1"
+        self.addCleanup(os.environ.pop, "GIDFS_NO_RESEND")
+        return super().start(options)
+
+    def test_lookups_are_counted_once(self):
+        self.skipTest("without resending nobody knows whether an answer was sent: counts may stay too high")
 
 
 if __name__ == "__main__":
