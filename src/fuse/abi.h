@@ -55,6 +55,13 @@ struct abi_open_out {
     int32_t backing_id;
 };
 
+/* FUSE_NOTIFY_PRUNE, since 7.45; behind it count nodeids. */
+struct abi_notify_prune_out {
+    uint32_t count;
+    uint32_t padding;
+    uint64_t spare;
+};
+
 /* FUSE_STATX, since 7.39. */
 struct abi_statx_in {
     uint32_t getattr_flags;

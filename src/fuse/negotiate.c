@@ -6,6 +6,7 @@
 
 #define MINOR_OLDEST        31
 #define MINOR_INC_EPOCH     44
+#define MINOR_PRUNE         45
 #define MAX_READAHEAD_BYTES (1024U * 1024U)
 #define MAX_BACKGROUND      64
 
@@ -53,6 +54,7 @@ int fuse_negotiate(const struct fuse_init_in *in, const struct fuse_wants *wants
         .passthrough = flags & FUSE_PASSTHROUGH,
         .resend = flags & FUSE_HAS_RESEND,
         .notify_inc_epoch = in->minor >= MINOR_INC_EPOCH,
+        .notify_prune = in->minor >= MINOR_PRUNE,
     };
     *ret_out = (struct abi_init_out){
         .major = FUSE_KERNEL_VERSION,

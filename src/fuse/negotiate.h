@@ -15,7 +15,7 @@ struct fuse_wants {
     bool cache;               /* directory contents and symbolic links may be cached */
     bool posix_acl;
     bool no_resend; /* do as before Linux 6.9, which does not send requests of a dead server again */
-    bool export; /* file handles of the view last: "." and ".." are looked up by nodeid */
+    bool export;    /* file handles of the view last: "." and ".." are looked up by nodeid */
 };
 
 /* What both sides have. */
@@ -26,6 +26,7 @@ struct fuse_agreed {
     bool passthrough;
     bool resend;
     bool notify_inc_epoch;
+    bool notify_prune;
 };
 
 #define FUSE_MAX_WRITE_BYTES (1024U * 1024U)

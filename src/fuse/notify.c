@@ -23,6 +23,14 @@ int notify_inval_entry(struct transport *transport, uint64_t parent, const char 
     return transport_notify(transport, FUSE_NOTIFY_INVAL_ENTRY, &out, sizeof(out), name, length + 1);
 }
 
+int notify_prune(struct transport *transport, const uint64_t *nodeids, unsigned n_nodeids)
+{
+    struct abi_notify_prune_out out = {.count = n_nodeids};
+    if (!transport_agreed(transport)->notify_prune)
+        return -EOPNOTSUPP;
+    return transport_notify(transport, ABI_NOTIFY_PRUNE, &out, sizeof(out), nodeids, n_nodeids * sizeof(*nodeids));
+}
+
 int notify_inc_epoch(struct transport *transport)
 {
     if (!transport_agreed(transport)->notify_inc_epoch)

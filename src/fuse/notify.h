@@ -11,5 +11,8 @@ int notify_inval_attributes(struct transport *transport, uint64_t nodeid);
 int notify_inval_data(struct transport *transport, uint64_t nodeid);
 int notify_inval_entry(struct transport *transport, uint64_t parent, const char *name);
 
+/* Inodes that nobody uses are forgotten. Waits for their pages to be dropped. -EOPNOTSUPP before protocol 7.45. */
+int notify_prune(struct transport *transport, const uint64_t *nodeids, unsigned n_nodeids);
+
 /* Every entry that is cached is looked up again. -EOPNOTSUPP before protocol 7.44. */
 int notify_inc_epoch(struct transport *transport);

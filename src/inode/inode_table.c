@@ -29,6 +29,8 @@
 #define N_OPEN_LOCKS  64
 #define N_BUCKETS_MIN 1024
 #define EVICT_AT_ONCE 16
+#define N_PICKED_FROM 4096 /* looked at under the lock at once */
+#define MIN(a, b)     ((a) < (b) ? (a) : (b))
 
 struct inode_table {
     struct inode_table_config config;
@@ -44,6 +46,7 @@ struct inode_table {
 
     uint32_t *cached;
     size_t n_cached, n_cached_space, hand;
+    uint32_t idle_hand;
     unsigned n_fds; /* records with a descriptor that is not pinned */
     unsigned n_pinned;
 
@@ -636,6 +639,31 @@ void inode_table_foreach(struct inode_table *t, void (*fn)(struct inode *inode, 
             fn(&t->records[i], data);
     }
     pthread_mutex_unlock(&t->lock);
+}
+
+uint32_t inode_table_count(const struct inode_table *t)
+{
+    return atomic_load_explicit(&t->config.state->n_inodes, memory_order_relaxed);
+}
+
+uint32_t inode_table_max(const struct inode_table *t)
+{
+    return t->config.state->n_records_max;
+}
+
+unsigned inode_table_pick_idle(struct inode_table *t, uint64_t *nodeids, unsigned n_max)
+{
+    unsigned n = 0;
+    pthread_mutex_lock(&t->lock);
+    uint32_t n_used = atomic_load(&t->config.state->n_records_used);
+    for (uint32_t i = 0; i < MIN(n_used, N_PICKED_FROM) && n < n_max; i++) {
+        t->idle_hand = t->idle_hand + 1 < n_used ? t->idle_hand + 1 : 0;
+        const struct inode *inode = &t->records[t->idle_hand];
+        if (inode->nodeid > 1 && inode->n_opens == 0 && inode->n_fd_users == 0)
+            nodeids[n++] = inode->nodeid;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return n;
 }
 
 void inode_table_get_stats(struct inode_table *t, struct inode_table_stats *ret_stats)

@@ -100,6 +100,16 @@ void inode_table_unlock(struct inode_table *table, const struct inode *inode);
 /* Calls fn for each inode that the kernel knows, under the table's lock: fn must not call into the table. */
 void inode_table_foreach(struct inode_table *table, void (*fn)(struct inode *inode, void *data), void *data);
 
+/* How many inodes the kernel knows now, and at most. Without a lock. */
+uint32_t inode_table_count(const struct inode_table *table);
+uint32_t inode_table_max(const struct inode_table *table);
+
+/*
+ * Some inodes that have no file open and were not used of late: up to n_max nodeids, picked by going round the table
+ * from call to call. For one thread.
+ */
+unsigned inode_table_pick_idle(struct inode_table *table, uint64_t *nodeids, unsigned n_max);
+
 struct inode_table_stats {
     uint64_t n_inodes;
     uint64_t n_fds;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "sys/creds.h"
 #include "sys/fuse_dev.h"
+#include "view/common/pressure.h"
 #include "view/common/view.h"
 #include "view/gid/gid_view.h"
 #include "viewd/passthrough_check.h"
@@ -163,10 +164,13 @@ static int serve(struct view *view, struct memory *memory, int ready_fd, GError 
     r = check_passthrough(view, memory->header->root_fd, error);
     if (r == 0) {
         view_watch(view, &memory->header->watch);
+        if (pressure_new(view->inodes, view->transport, &view->pressure) < 0)
+            log_debug("the kernel is not asked to forget inodes");
         atomic_store(&memory->header->served, 1);
         if (ready_fd >= 0 && write(ready_fd, "", 1) < 0)
             log_debug("nobody waits for the view to be ready");
         r = serve_requests(view, error);
+        pressure_free(view->pressure);
         view_unwatch(view);
     }
     transport_free(view->transport);

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "view/common/data_files.h"
 #include "view/common/dir_streams.h"
+#include "view/common/pressure.h"
 
 #include <errno.h>
 
@@ -51,6 +52,16 @@ void view_finish(struct view *view)
     dir_streams_free(view->dir_streams);
     view->data_files = NULL;
     view->dir_streams = NULL;
+}
+
+int view_intern(struct view *view, const struct inode_key *key, uint8_t type, int *fd, enum inode_keep keep,
+                struct inode **ret_inode)
+{
+    int r = inode_table_intern(view->inodes, key, type, fd, keep, ret_inode);
+    if (r == -ENFILE && pressure_wait_for_room(view->pressure))
+        r = inode_table_intern(view->inodes, key, type, fd, keep, ret_inode);
+    pressure_notice(view->pressure);
+    return r;
 }
 
 void view_reply_error(fuse_req_t req, int error)

@@ -13,6 +13,7 @@ struct watch;
 struct watch_state;
 struct data_files;
 struct dir_streams;
+struct pressure;
 
 /*
  * What both views are made of: one mounted view, as its worker sees it. Built before threads start; what changes later
@@ -44,6 +45,7 @@ struct view {
     struct watch *watch; /* NULL: changes behind the view are not reported */
     struct data_files *data_files;
     struct dir_streams *dir_streams;
+    struct pressure *pressure; /* NULL: the kernel can't be asked to forget */
     int dev_fd;
     _Atomic bool passthrough; /* new files may be opened for passthrough */
     bool read_only;
@@ -61,6 +63,10 @@ static inline struct view *view_of_request(fuse_req_t req)
 {
     return fuse_req_userdata(req);
 }
+
+/* inode_table_intern(), which waits for room in a full table if the kernel can be asked to make some. */
+int view_intern(struct view *view, const struct inode_key *key, uint8_t type, int *fd, enum inode_keep keep,
+                struct inode **ret_inode);
 
 /* Modes and ids: attributes.c. The line that decides the gid of an entry is in view_attributes(). */
 

@@ -33,8 +33,8 @@ int names_make_entry(struct view *view, const struct dir *parent, int *fd, enum 
     if (r == 0)
         r = source_key_of_fd(view->source, *fd, &stx, &key, &keep);
     if (r == 0)
-        r = inode_table_intern(view->inodes, &key, IFTODT(stx.stx_mode), fd,
-                               keep == INODE_KEEP_PINNED ? keep : keep_at_most, ret_inode);
+        r = view_intern(view, &key, IFTODT(stx.stx_mode), fd, keep == INODE_KEEP_PINNED ? keep : keep_at_most,
+                        ret_inode);
     if (r < 0)
         return r;
     r = view_cover_inode(view, parent->inode, *ret_inode, &stx);

@@ -147,7 +147,7 @@ int layers_make_entry(struct view *view, const struct layers_dir *dir, const cha
     auto_fd int fd = fcntl(top->fd, F_DUPFD_CLOEXEC, 3);
     int r = fd < 0 ? -errno : layers_key_of_fd(view, top->layer, fd, &stx, &key, &keep);
     if (r == 0)
-        r = inode_table_intern(view->inodes, &key, IFTODT(stx.stx_mode), &fd, keep, ret_inode);
+        r = view_intern(view, &key, IFTODT(stx.stx_mode), &fd, keep, ret_inode);
     if (r < 0)
         return r;
     atomic_fetch_or(&(*ret_inode)->flags, flags_of(layers, object));
