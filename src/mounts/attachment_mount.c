@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "mounts/registry_private.h"
 #include "sys/mount_api.h"
+#include "sys/ns_enter.h"
 #include "sys/ns_mount.h"
 
 #include <errno.h>
@@ -162,11 +163,20 @@ static bool is_wrong_path(int r)
     return r == -EINVAL || r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ESTALE;
 }
 
+/* A process in the namespace of an attachment in another one; -ESRCH: the namespace is gone. */
+static int find_process(const struct table_attachment *row, pid_t *ret_pid)
+{
+    return ns_find_process((uint64_t)row->namespace, (pid_t)row->pid, ret_pid);
+}
+
 static int unmount_at(const struct table_attachment *row, const char *target, int mount_id,
                       enum mount_unmount_mode mode, GError **error)
 {
-    return row->namespace ? ns_mount_unmount((pid_t)row->pid, target, mount_id, mode, error)
-                          : mount_unmount(target, mount_id, mode, error);
+    pid_t pid;
+    if (!row->namespace)
+        return mount_unmount(target, mount_id, mode, error);
+    int r = find_process(row, &pid);
+    return r < 0 ? r : ns_mount_unmount(pid, target, mount_id, mode, error);
 }
 
 /*
@@ -177,9 +187,13 @@ static int unmount_by_table(const struct attachment *attachment, enum mount_unmo
 {
     const struct table_attachment *row = attachment->row;
     g_autoptr(mount_table) own = NULL, other = NULL;
+    pid_t pid;
     int r = mount_table_read(0, &own, error);
-    if (r == 0 && row->namespace)
-        r = mount_table_read((pid_t)row->pid, &other, error);
+    if (r == 0 && row->namespace) {
+        r = find_process(row, &pid);
+        if (r == 0)
+            r = mount_table_read(pid, &other, error);
+    }
     if (r < 0)
         return r;
     const struct mount_table *table = other ? other : own;

@@ -8,6 +8,7 @@
 #include "mounts/container_private.h"
 #include "mounts/recovery_private.h"
 #include "sys/mount_api.h"
+#include "sys/ns_enter.h"
 #include "sys/ns_mount.h"
 
 #include <errno.h>
@@ -82,10 +83,14 @@ static int record_attachment(struct registry *registry, struct attachment *attac
     changed.target = (char *)target;
     changed.mount_id = mount_id;
     changed.boot_id = registry->boot_id;
+    pid_t pid; /* the process that was named may have ended, and others be in its namespace */
+    if (changed.namespace && ns_find_process((uint64_t)changed.namespace, (pid_t)changed.pid, &pid) == 0)
+        changed.pid = pid;
     int r = table_attachment_update(registry->table, &changed, error);
     if (r < 0)
         return r;
     attachment->row->state = state;
+    attachment->row->pid = changed.pid;
     attachment->row->mount_id = mount_id;
     g_free(attachment->row->boot_id);
     attachment->row->boot_id = g_strdup(registry->boot_id);
@@ -152,7 +157,10 @@ static int unmount_bare(struct registry *registry, const struct recovery_step *s
 {
     const struct attachment *attachment =
         step->row_id ? g_hash_table_lookup(registry->attachments, &step->row_id) : NULL;
-    pid_t pid = attachment && attachment->row->namespace ? (pid_t)attachment->row->pid : 0;
+    pid_t pid = 0;
+    if (attachment && attachment->row->namespace &&
+        ns_find_process((uint64_t)attachment->row->namespace, (pid_t)attachment->row->pid, &pid) < 0)
+        return 0; /* gone with its namespace */
     g_mutex_unlock(&registry->lock);
     int r = pid ? ns_mount_unmount(pid, step->target, step->mount_id, MOUNT_UNMOUNT_DETACH, error)
                 : mount_unmount(step->target, step->mount_id, MOUNT_UNMOUNT_DETACH, error);

@@ -204,16 +204,15 @@ static void collect_mounts(const struct mount_table *table, int64_t namespace, G
     }
 }
 
-/* The mount table of the namespace that an attachment is in, once, if its process still is in that namespace. */
+/* The mount table of the namespace that an attachment is in, once, if a process still is in that namespace. */
 static void collect_namespace(const struct table_attachment *row, GHashTable *namespaces,
                               struct recovery_findings *findings)
 {
     struct mount_table *table = NULL;
-    uint64_t inode;
+    pid_t pid;
     if (!row->namespace || g_hash_table_contains(namespaces, &row->namespace))
         return;
-    if (ns_mount_namespace((pid_t)row->pid, &inode, NULL) < 0 || inode != (uint64_t)row->namespace ||
-        mount_table_read((pid_t)row->pid, &table, NULL) < 0)
+    if (ns_find_process((uint64_t)row->namespace, (pid_t)row->pid, &pid) < 0 || mount_table_read(pid, &table, NULL) < 0)
         return;
     g_ptr_array_add(findings->tables, table);
     g_hash_table_add(namespaces, (void *)&row->namespace);

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -28,6 +29,30 @@ int ns_mount_namespace(pid_t pid, uint64_t *ret_inode, GError **error)
     if (stat(path, &st) < 0)
         return gidfs_error_errno(error, errno == ENOENT ? ESRCH : errno, "read the mount namespace %s", path);
     *ret_inode = st.st_ino;
+    return 0;
+}
+
+static bool is_in_namespace(pid_t pid, uint64_t inode)
+{
+    uint64_t found;
+    return ns_mount_namespace(pid, &found, NULL) == 0 && found == inode;
+}
+
+int ns_find_process(uint64_t inode, pid_t hint, pid_t *ret_pid)
+{
+    g_autoptr(GDir) proc = NULL;
+    const char *name;
+    pid_t found = hint > 0 && is_in_namespace(hint, inode) ? hint : 0;
+    if (!found)
+        proc = g_dir_open("/proc", 0, NULL);
+    while (!found && proc && (name = g_dir_read_name(proc))) {
+        guint64 pid;
+        if (g_ascii_string_to_unsigned(name, 10, 1, G_MAXINT, &pid, NULL) && is_in_namespace((pid_t)pid, inode))
+            found = (pid_t)pid;
+    }
+    if (!found)
+        return -ESRCH;
+    *ret_pid = found;
     return 0;
 }
 

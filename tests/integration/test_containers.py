@@ -327,6 +327,23 @@ class Namespaces(ContainerTest):
         self.assertTrue(self.clean_up("web")["known"])
         self.assertEqual(self.remove("data")["name"], "data")
 
+    def test_a_namespace_that_outlives_its_process(self):
+        """The process that was named has ended, another one still is in its namespace."""
+        self.volume("data")
+        first = self.namespace()
+        enter = ["nsenter", "--target", str(first.pid), "--mount", "sh", "-c", "echo; exec cat"]
+        second = subprocess.Popen(enter, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(second.stdout.close)
+        self.addCleanup(second.communicate)
+        second.stdout.readline()
+        self.prepare("web", {"name": "data", "target": str(self.root)}, rootfs=False, pid=first.pid)
+        first.communicate()
+        self.restart(kill=True)
+        self.assertEqual(len(entries(self.root, second.pid)), 1)
+        self.assertEqual(self.container("web")["mounts"][0]["note"], None)
+        self.clean_up("web")
+        self.assertEqual(entries(self.root, second.pid), [])
+
     def test_restart_in_a_new_process(self):
         self.volume("data")
         first, second = self.namespace(), self.namespace()
