@@ -109,17 +109,21 @@ static void read_info(const struct fanotify_event_info_fid *info, struct fanotif
 
 static unsigned what_of(uint64_t mask)
 {
+    static const struct {
+        uint64_t mask;
+        unsigned what;
+    } map[] = {
+        {FAN_CREATE | FAN_MOVED_TO, FANOTIFY_CAME},
+        {FAN_DELETE | FAN_MOVED_FROM, FANOTIFY_GONE},
+        {FAN_MOVED_FROM | FAN_MOVED_TO, FANOTIFY_MOVED},
+        {FAN_ATTRIB, FANOTIFY_ATTRIBUTES},
+        {FAN_MODIFY, FANOTIFY_DATA},
+        {FAN_ONDIR, FANOTIFY_IS_DIR},
+        {FAN_Q_OVERFLOW, FANOTIFY_LOST},
+    };
     unsigned what = 0;
-    if (mask & NAME_EVENTS)
-        what |= FANOTIFY_NAME;
-    if (mask & (FAN_MOVED_FROM | FAN_MOVED_TO))
-        what |= FANOTIFY_MOVED;
-    if (mask & FAN_ATTRIB)
-        what |= FANOTIFY_ATTRIBUTES;
-    if (mask & FAN_MODIFY)
-        what |= FANOTIFY_DATA;
-    if (mask & FAN_Q_OVERFLOW)
-        what |= FANOTIFY_LOST;
+    for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+        what |= mask & map[i].mask ? map[i].what : 0;
     return what;
 }
 

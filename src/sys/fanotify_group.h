@@ -39,11 +39,13 @@ int fanotify_group_ignore_data(int group_fd, int fd, bool ignored);
 bool fanotify_sees_all(int fd);
 
 enum fanotify_what {
-    FANOTIFY_NAME = 1 << 0,       /* `name` in `dir` came, went or was replaced */
-    FANOTIFY_ATTRIBUTES = 1 << 1, /* of `object` */
-    FANOTIFY_DATA = 1 << 2,       /* of `object`, and its size */
-    FANOTIFY_MOVED = 1 << 3,      /* with FANOTIFY_NAME: by a rename, from or to that name */
-    FANOTIFY_LOST = 1 << 4,       /* the queue overflowed: anything may have changed */
+    FANOTIFY_CAME = 1 << 0,       /* `name` in `dir` was made, or moved there */
+    FANOTIFY_GONE = 1 << 1,       /* `name` in `dir` was removed, or moved away */
+    FANOTIFY_MOVED = 1 << 2,      /* one of these two was by a rename */
+    FANOTIFY_ATTRIBUTES = 1 << 3, /* of `object` */
+    FANOTIFY_DATA = 1 << 4,       /* of `object`, and its size */
+    FANOTIFY_IS_DIR = 1 << 5,     /* `object` is a directory */
+    FANOTIFY_LOST = 1 << 6,       /* the queue overflowed: anything may have changed */
 };
 
 struct fanotify_change {

@@ -94,8 +94,11 @@ static int no_core(void)
 
 void sandbox_keeper(const struct sandbox_needs *needs)
 {
-    /* SETPCAP for what a worker does to itself; the others of a worker may be raised again by a new program. */
-    uint64_t caps = worker_caps(needs) | BIT(CAP_SETPCAP);
+    /*
+     * SETPCAP for what a worker does to itself; the others of a worker may be raised again by a new program.
+     * SYS_PTRACE to see whose inotify descriptors watch the view (viewd/listeners.c): no more than SYS_ADMIN can do.
+     */
+    uint64_t caps = worker_caps(needs) | BIT(CAP_SETPCAP) | BIT(CAP_SYS_PTRACE);
     report("dropping core dumps", no_core());
     report("dropping new privileges", no_new_privileges());
     report("dropping capabilities", limit_caps(caps, caps));

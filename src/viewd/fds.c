@@ -38,7 +38,8 @@ static int compare(const void *a, const void *b)
 static void append_noted(const struct memory *memory, GArray *fds)
 {
     const struct memory_header *header = memory->header;
-    const int watch_fds[] = {header->watch.group_fd, header->watch.queue_fd[0], header->watch.queue_fd[1]};
+    const int watch_fds[] = {header->watch.group_fd, header->watch.queue_fd[0], header->watch.queue_fd[1],
+                             atomic_load(&header->watch.echo.tree_fd)};
     g_array_append_vals(fds, header->kept_fds, MIN(header->n_kept_fds, MEMORY_MAX_KEPT_FDS));
     g_array_append_vals(fds, watch_fds, G_N_ELEMENTS(watch_fds));
     uint32_t n_mounts = MIN(atomic_load(&memory->source->n_mounts), SOURCE_MAX_MOUNTS);

@@ -11,9 +11,11 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/program_path.h"
+#include "sys/fuse_abort.h"
 #include "sys/fuse_dev.h"
 #include "viewd/control.h"
 #include "viewd/fds.h"
+#include "viewd/listeners.h"
 #include "viewd/stats.h"
 #include "viewd/upgrade.h"
 #include "viewd/watchdog.h"
@@ -43,8 +45,9 @@ struct keeper {
     int dev_fd;
     int retry_ms;
     uint64_t started_ms;
-    struct control *control; /* NULL: none */
-    GArray *own_fds;         /* those that no worker opened */
+    struct control *control;     /* NULL: none */
+    struct listeners *listeners; /* NULL: nobody asks for them */
+    GArray *own_fds;             /* those that no worker opened */
     struct watchdog watchdog;
     struct upgrade upgrade;
     uint64_t stop_by_ms; /* when a worker that was asked to stop is killed */
@@ -276,6 +279,7 @@ static char *answer_abort(struct keeper *k)
     kill(k->worker, SIGKILL);
     k->config->memory->header->dev_fd = fd_close(k->dev_fd);
     clear_up_fds(k); /* the worker's copy too: without the last of them the kernel ends the connection */
+    fuse_abort(k->config->mountpoint); /* the notifier of a watch may be inside the kernel with one */
     fuse_dev_unmount(k->config->mountpoint);
     k->aborted = true;
     return g_strdup("ok");
@@ -312,6 +316,11 @@ static char *answer_control(void *data, char *line, control_client client)
     return g_strdup("error: unknown command: ping, stats, upgrade and abort are known");
 }
 
+static bool may_be_listened_to(const struct keeper *k)
+{
+    return k->config->options->cache == VIEW_CACHE_AUTO && !k->config->layers;
+}
+
 static int prepare(struct keeper *k)
 {
     int r = watch_signals(k);
@@ -319,6 +328,8 @@ static int prepare(struct keeper *k)
         k->control = control_new(k->config->control_fd, answer_control, k);
         r = k->control ? 0 : -ENFILE;
     }
+    if (r == 0 && may_be_listened_to(k))
+        k->listeners = listeners_new(&k->config->memory->header->watch.echo, k->config->mountpoint);
     k->own_fds = r == 0 ? fds_unnoted(k->config->memory) : NULL;
     return r == 0 && !k->own_fds ? -EMFILE : r;
 }
@@ -350,6 +361,8 @@ static int timeout_ms(const struct keeper *k)
     uint64_t now_ms = stats_now_ms(), until_ms = k->watchdog.next_ms;
     if (k->upgrade.state == UPGRADE_STOPPING)
         until_ms = MIN(until_ms, k->stop_by_ms);
+    if (k->listeners)
+        until_ms = MIN(until_ms, listeners_due_ms(k->listeners));
     return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
 }
 
@@ -357,7 +370,8 @@ static int timeout_ms(const struct keeper *k)
 static int keep(struct keeper *k)
 {
     struct pollfd fds[] = {{.fd = k->signal_fd, .events = POLLIN},
-                           {.fd = k->control ? control_poll_fd(k->control) : -1, .events = POLLIN}};
+                           {.fd = k->control ? control_poll_fd(k->control) : -1, .events = POLLIN},
+                           {.fd = k->listeners ? listeners_poll_fd(k->listeners) : -1, .events = POLLIN}};
     int go_on = 1;
     while (go_on > 0 && !k->aborted) {
         if (poll(fds, G_N_ELEMENTS(fds), timeout_ms(k)) > 0) {
@@ -367,6 +381,8 @@ static int keep(struct keeper *k)
         }
         if (go_on > 0 && !k->aborted)
             handle_time(k);
+        if (go_on > 0 && k->listeners)
+            listeners_handle(k->listeners);
     }
     return go_on < 0 ? go_on : 0;
 }
@@ -385,6 +401,7 @@ int keeper_run(const struct keeper_config *config)
         answer_upgrader(&k);
         r = keep(&k);
     }
+    listeners_free(k.listeners);
     if (k.control)
         unlink(config->options->control);
     control_free(k.control);

@@ -73,6 +73,7 @@ static void add_watch(GString *json, const struct watch_state *watch)
     add_number(json, "n_changes", atomic_load(&watch->n_changes));
     add_number(json, "n_foreign_changes", atomic_load(&watch->n_foreign));
     add_number(json, "n_lost_changes", atomic_load(&watch->n_overflows));
+    add_number(json, "n_echoes", atomic_load(&watch->n_echoes));
 }
 
 static void add_identity(GString *json, const struct stats_view *view)

@@ -9,6 +9,7 @@
 #include "watch/batch.h"
 
 #include "base/fd.h"
+#include "watch/echo.h"
 
 #include <dirent.h>
 #include <glib.h>
@@ -57,12 +58,17 @@ static void put_packet(struct batch *b)
     b->packet.n_bytes = 0;
 }
 
-static void order(struct batch *b, enum order_kind kind, uint64_t nodeid, uint64_t parent, const char *name)
+static void order_with(struct batch *b, const struct order *order, const char *name)
 {
-    if (packet_add(&b->packet, kind, nodeid, parent, name))
+    if (packet_add(&b->packet, order, name))
         return;
     put_packet(b);
-    packet_add(&b->packet, kind, nodeid, parent, name);
+    packet_add(&b->packet, order, name);
+}
+
+static void order(struct batch *b, enum order_kind kind, uint64_t nodeid, uint64_t parent)
+{
+    order_with(b, &(struct order){.kind = (uint16_t)kind, .nodeid = nodeid, .parent = parent}, NULL);
 }
 
 static void add_stale(struct batch *b, uint64_t nodeid, uint64_t parent, bool data)
@@ -90,7 +96,7 @@ static void order_stales(struct batch *b)
             all.data |= same->data;
             all.parent = all.parent ? all.parent : same->parent;
         }
-        order(b, all.data ? ORDER_DATA : ORDER_ATTRIBUTES, all.nodeid, all.parent, NULL);
+        order(b, all.data ? ORDER_DATA : ORDER_ATTRIBUTES, all.nodeid, all.parent);
     }
     g_array_set_size(b->stales, 0);
 }
@@ -134,17 +140,45 @@ static void take_object(struct batch *b, const struct fanotify_change *change, u
     }
 }
 
+/* The name in a change, for the kernel and for listeners. */
+static void order_name(struct batch *b, enum order_kind kind, const struct fanotify_change *change, uint64_t dir,
+                       unsigned echo)
+{
+    struct inode_key key;
+    uint8_t type;
+    struct order named = {.kind = (uint16_t)kind, .nodeid = dir};
+    if (echo_is_possible(&b->config.state->echo) && inode_table_read_key(b->config.inodes, dir, &key, &type)) {
+        named.echo = (uint16_t)echo;
+        named.parent = find_one(b, &change->object);
+        named.generation = dir == 1 ? 0 : b->config.generation(&key);
+    }
+    if (kind == ORDER_ENTRY || named.echo != 0)
+        order_with(b, &named, change->name);
+}
+
 static void take_name(struct batch *b, const struct fanotify_change *change)
 {
-    unsigned at = 0;
+    unsigned at = 0, echo = change->what & FANOTIFY_IS_DIR ? ECHO_IS_DIR : 0;
     uint64_t dir = 0;
+    echo |= change->what & FANOTIFY_CAME ? ECHO_CAME : 0;
+    echo |= change->what & FANOTIFY_GONE ? ECHO_GONE : 0;
     for (uint64_t nodeid; (nodeid = b->config.find(b->config.data, &change->dir, &at));) {
         dir = nodeid;
-        order(b, ORDER_ENTRY, dir, 0, change->name);
+        order_name(b, ORDER_ENTRY, change, dir, echo);
         add_stale(b, dir, 0, true);
     }
     if (change->object.n_bytes > 0)
         take_object(b, change, dir);
+}
+
+static void touch_name(struct batch *b, const struct fanotify_change *change)
+{
+    unsigned at = 0, echo = change->what & FANOTIFY_DATA ? ECHO_DATA : 0;
+    echo |= change->what & FANOTIFY_ATTRIBUTES ? ECHO_ATTRIBUTES : 0;
+    if (!echo_is_possible(&b->config.state->echo) || change->name[0] == '\0')
+        return;
+    for (uint64_t dir; (dir = b->config.find(b->config.data, &change->dir, &at));)
+        order_name(b, ORDER_TOUCH, change, dir, echo);
 }
 
 static void take_inode(struct batch *b, const struct fanotify_change *change)
@@ -189,10 +223,12 @@ static void take_change(struct batch *b, const struct fanotify_change *change, b
     if (change->pid == b->self)
         return;
     atomic_fetch_add_explicit(&state->n_foreign, 1, memory_order_relaxed);
-    if (change->what & FANOTIFY_NAME)
+    if (change->what & (FANOTIFY_CAME | FANOTIFY_GONE))
         take_name(b, change);
-    if (change->what & (FANOTIFY_ATTRIBUTES | FANOTIFY_DATA))
+    if (change->what & (FANOTIFY_ATTRIBUTES | FANOTIFY_DATA)) {
         take_inode(b, change);
+        touch_name(b, change);
+    }
 }
 
 int batch_take(struct batch *b, const void *events, size_t n_bytes)
@@ -218,12 +254,12 @@ int batch_drop_all(struct batch *b)
 {
     b->error = 0;
     inode_table_foreach(b->config.inodes, collect, b);
-    order(b, ORDER_EPOCH, 0, 0, NULL);
+    order(b, ORDER_EPOCH, 0, 0);
     for (guint i = 0; i < b->stales->len; i++) {
         const struct stale *stale = &g_array_index(b->stales, struct stale, i);
         const struct inode *inode = inode_table_get(b->config.inodes, stale->nodeid);
         if (inode && inode->type == DT_DIR)
-            order(b, ORDER_WAIT, stale->nodeid, 0, NULL);
+            order(b, ORDER_WAIT, stale->nodeid, 0);
     }
     order_stales(b);
     put_packet(b);

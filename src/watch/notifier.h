@@ -2,6 +2,7 @@
 #pragma once
 
 #include "watch/orders.h"
+#include "watch/watch_state.h"
 
 /*
  * The notifier: a small process that tells the kernel what has changed.
@@ -15,10 +16,8 @@
  * A packet is taken off the queue only after it was carried out: one that a notifier dies of is carried out again by
  * the next. That happens twice at most, and does no harm.
  */
-struct notifier;
-
-/* queue_fd: where packets come from, a SOCK_SEQPACKET socket. Starts it; it ends with the calling thread. */
-int notifier_start(struct transport *transport, int queue_fd, int *ret_pidfd);
+/* Starts it; it takes packets from the state's queue, a SOCK_SEQPACKET socket, and ends with the calling thread. */
+int notifier_start(struct transport *transport, struct watch_state *state, int *ret_pidfd);
 
 /* To be called when pidfd polls readable: it has ended by itself. Closes pidfd. */
 void notifier_reap(int pidfd);

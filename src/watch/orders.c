@@ -9,16 +9,17 @@
 /* A name that hardly any directory has: to wait for the lock of one, and nothing else. */
 #define NO_NAME "\1"
 
-bool packet_add(struct packet *packet, enum order_kind kind, uint64_t nodeid, uint64_t parent, const char *name)
+bool packet_add(struct packet *packet, const struct order *order, const char *name)
 {
     size_t n_name = name ? strlen(name) + 1 : 0;
-    size_t n_bytes = (sizeof(struct order) + n_name + 7) & ~(size_t)7;
+    size_t n_bytes = (sizeof(*order) + n_name + 7) & ~(size_t)7;
     if (packet->n_bytes + n_bytes > sizeof(packet->bytes))
         return false;
-    struct order *order = (struct order *)(packet->bytes + packet->n_bytes);
-    *order = (struct order){.n_bytes = (uint32_t)n_bytes, .kind = kind, .nodeid = nodeid, .parent = parent};
+    struct order *added = (struct order *)(void *)(packet->bytes + packet->n_bytes);
+    *added = *order;
+    added->n_bytes = (uint32_t)n_bytes;
     if (name)
-        memcpy(order->name, name, n_name);
+        memcpy(added->name, name, n_name);
     packet->n_bytes += n_bytes;
     return true;
 }
@@ -45,7 +46,7 @@ static void obey_inode(struct transport *transport, const struct order *order,
 
 static void obey(struct transport *transport, const struct order *order)
 {
-    switch (order->kind) {
+    switch ((enum order_kind)order->kind) {
     case ORDER_ENTRY:
         notify_inval_entry(transport, order->nodeid, order->name);
         break;
@@ -60,6 +61,8 @@ static void obey(struct transport *transport, const struct order *order)
         break;
     case ORDER_EPOCH:
         notify_inc_epoch(transport);
+        break;
+    case ORDER_TOUCH:
         break;
     }
 }

@@ -21,14 +21,17 @@ enum order_kind {
     ORDER_DATA,       /* pages and attributes of nodeid; of a directory: its list of names; parent as above */
     ORDER_WAIT,       /* until nobody who began to look up or list in the directory nodeid is still at it */
     ORDER_EPOCH,      /* no entry is what it was */
+    ORDER_TOUCH,      /* nothing for the kernel, but an echo: `name` in the directory nodeid was changed */
 };
 
 struct order {
     uint32_t n_bytes; /* with name and padding */
-    uint32_t kind;    /* enum order_kind */
+    uint16_t kind;    /* enum order_kind */
+    uint16_t echo;    /* enum echo_flags: what listeners are told of it */
     uint64_t nodeid;
-    uint64_t parent;
-    char name[]; /* terminated; only of ORDER_ENTRY */
+    uint64_t parent;     /* with a name: the inode that has or had it, or 0 */
+    uint32_t generation; /* of nodeid, with an echo */
+    char name[];         /* terminated; only of ORDER_ENTRY and ORDER_TOUCH */
 };
 
 struct packet {
@@ -36,8 +39,8 @@ struct packet {
     _Alignas(8) char bytes[ORDERS_PACKET_BYTES];
 };
 
-/* Adds an order. False if there is no room for it. name may be NULL. */
-bool packet_add(struct packet *packet, enum order_kind kind, uint64_t nodeid, uint64_t parent, const char *name);
+/* Adds an order. False if there is no room for it. name may be NULL; n_bytes is set here. */
+bool packet_add(struct packet *packet, const struct order *order, const char *name);
 
 /* Carries out a packet. */
 void orders_obey(struct transport *transport, const char *bytes, size_t n_bytes);

@@ -207,7 +207,7 @@ static int keep_notifier(struct watch *w)
         notifier_reap(w->notifier_pidfd);
         w->notifier_pidfd = -1;
     }
-    return notifier_start(w->config.transport, w->config.state->queue_fd[1], &w->notifier_pidfd);
+    return notifier_start(w->config.transport, w->config.state, &w->notifier_pidfd);
 }
 
 /* -ECANCELED when the watch ends. */

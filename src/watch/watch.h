@@ -23,6 +23,8 @@ struct watch_config {
      * more. One that does not fit does no harm.
      */
     uint64_t (*find)(void *data, const struct handle *handle, unsigned *at);
+    /* The generation that the kernel has been told with the nodeid of a key. */
+    uint32_t (*generation)(const struct inode_key *key);
     /* Opens the inode of a key anew, as O_PATH. Returns an fd or -errno. */
     int (*open_key)(void *data, const struct inode_key *key);
     void *data;

@@ -17,7 +17,8 @@ AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 
 CAPABILITIES = {"chown": 0, "dac_override": 1, "dac_read_search": 2, "fowner": 3, "fsetid": 4, "setgid": 6, "setuid": 7,
-                "setpcap": 8, "linux_immutable": 9, "sys_admin": 21, "mknod": 27, "setfcap": 31}
+                "setpcap": 8, "linux_immutable": 9, "sys_ptrace": 19, "sys_admin": 21, "mknod": 27,
+                "setfcap": 31}
 WORKER = {"chown", "dac_override", "dac_read_search", "fowner", "fsetid", "setgid", "setuid", "linux_immutable",
           "sys_admin", "setfcap"}
 
@@ -100,8 +101,8 @@ class Confined(MountTest):
     def test_the_keeper_keeps_its_workers_capabilities(self):
         _, control = self.start()
         status = status_of(control.stats()["keeper_pid"])
-        self.assertEqual(mask(WORKER | {"setpcap"}), int(status["CapPrm"], 16))
-        self.assertEqual(mask(WORKER | {"setpcap"}), int(status["CapBnd"], 16))
+        self.assertEqual(mask(WORKER | {"setpcap", "sys_ptrace"}), int(status["CapPrm"], 16))
+        self.assertEqual(mask(WORKER | {"setpcap", "sys_ptrace"}), int(status["CapBnd"], 16))
         self.assertEqual("1", status["NoNewPrivs"].strip())
 
     def test_descriptors_lead_nowhere_but_to_the_source(self):

@@ -44,6 +44,7 @@ void view_watch(struct view *view, struct watch_state *state)
                                   .inodes = view->inodes,
                                   .transport = view->transport,
                                   .find = find,
+                                  .generation = source_generation,
                                   .open_key = open_key,
                                   .data = view};
     if (!wants_watch(view))
@@ -53,8 +54,10 @@ void view_watch(struct view *view, struct watch_state *state)
     int r = view->source->handles ? watch_new(&config, &view->watch) : -EOPNOTSUPP;
     if (r == 0)
         r = watch_start(view->watch);
-    if (r == 0)
+    if (r == 0) {
+        view->echo = &state->echo;
         return;
+    }
     watch_free(view->watch);
     view->watch = NULL;
     log_info("the source can't be watched here (%s): changes behind the view are seen after %g s", g_strerror(-r),

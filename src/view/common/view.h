@@ -5,12 +5,12 @@
 #include "fuse/transport.h"
 #include "inode/inode_table.h"
 #include "view/common/source.h"
+#include "watch/watch_state.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
 
 struct watch;
-struct watch_state;
 struct data_files;
 struct dir_streams;
 struct pressure;
@@ -42,7 +42,8 @@ struct view {
     struct inode_table *inodes;
     struct source_state *source;
     struct transport *transport;
-    struct watch *watch; /* NULL: changes behind the view are not reported */
+    struct watch *watch;           /* NULL: changes behind the view are not reported */
+    const struct echo_state *echo; /* in shared memory; NULL with watch */
     struct data_files *data_files;
     struct dir_streams *dir_streams;
     struct pressure *pressure; /* NULL: the kernel can't be asked to forget */
@@ -76,6 +77,15 @@ void view_attributes(struct view *view, struct inode *inode, struct statx *stx, 
 /* Ids that a client named, on disk. -EINVAL for one that the map does not have. */
 int view_uid_to_disk(const struct view *view, uid_t view_uid, uid_t *ret_disk_uid);
 int view_gid_to_disk(const struct view *view, gid_t view_gid, gid_t *ret_disk_gid);
+
+/*
+ * Whether the caller only repeats a change that was made behind the view (watch/echo.c): what it asks for is answered
+ * as if it had been done, and never done.
+ */
+static inline bool view_is_echo(fuse_req_t req)
+{
+    return fuse_req_ctx(req)->uid == ECHO_UID;
+}
 
 /* What the kernel may cache, and how long: coherence.c. */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/fd.h"
 #include "sys/inode_fd.h"
+#include "view/gid/echo.h"
 #include "view/gid/names.h"
 
 #include <dirent.h>
@@ -105,7 +106,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         return;
     }
     view_cover_directory(view, dir.inode, dir.fd);
-    names_reply_lookup(req, view, &dir, name);
+    if (!view_is_echo(req) || !echo_lookup(req, view, &dir, name))
+        names_reply_lookup(req, view, &dir, name);
     dir_put(view, &dir);
 }
 
