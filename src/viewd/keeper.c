@@ -13,6 +13,7 @@
 #include "base/program_path.h"
 #include "sys/fuse_abort.h"
 #include "sys/fuse_dev.h"
+#include "sys/inode_fd.h"
 #include "viewd/control.h"
 #include "viewd/fds.h"
 #include "viewd/listeners.h"
@@ -394,6 +395,7 @@ int keeper_run(const struct keeper_config *config)
                        .started_ms = config->started_ms ? config->started_ms : stats_now_ms()};
     struct sandbox_needs needs = worker_needs(config->options);
     sandbox_keeper(&needs);
+    inode_fd_finish(); /* or workers could have the whole of /proc, by the descriptors that they share */
     int r = prepare(&k);
     if (r == 0)
         r = start_worker(&k);

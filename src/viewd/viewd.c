@@ -125,7 +125,6 @@ static int prepare(struct setup *s, GError **error)
         r = open_control(s, error);
     if (r == 0)
         r = mount_view(s, error);
-    inode_fd_finish(); /* or every worker could have the whole of /proc, by the descriptors that it shares */
     return r;
 }
 
@@ -195,7 +194,6 @@ int viewd_mount(const struct viewd_request *request)
 {
     g_autoptr(GError) error = NULL;
     struct setup s = {.request = request, .control_fd = -1, .upgrader_fd = -1};
-    close_range(STDERR_FILENO + 1, ~0U, 0); /* what the caller left open would stay open as long as the view */
     int r = prepare(&s, &error), status = EXIT_FAILURE;
     if (r == 0 && request->foreground) {
         status = keep(&s, -1);

@@ -110,7 +110,14 @@ class Confined(MountTest):
         (self.source / "dir" / "file").write_text("text\n")
         view, control = self.start()
         (view.path / "dir" / "file").read_text()
-        stats = control.stats()
+        self.check_descriptors(control.stats())
+        self.assertTrue(control.ask("upgrade").startswith("ok"))
+        self.check_descriptors(control.stats())
+        control.kill_worker()
+        (view.path / "dir" / "file").read_text()
+        self.check_descriptors(control.stats())
+
+    def check_descriptors(self, stats):
         pids = (stats["worker_pid"], stats["keeper_pid"])
         tops = {_identity(self.source), *(_identity(f"/proc/{pid}/fd") for pid in pids)}
         for pid in pids:
