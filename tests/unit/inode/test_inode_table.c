@@ -292,6 +292,11 @@ static void test_lasting_nodeids_are_those_of_the_disk(void **state)
     assert_int_equal(lasting->nodeid, 77);
     assert_true(made->nodeid >= INODE_ID_MADE);
     assert_ptr_equal(inode_table_get(f->table, 77), lasting);
+    struct inode_key key;
+    uint8_t type;
+    assert_true(inode_table_read_key(f->table, 77, &key, &type));
+    assert_memory_equal(key.bytes, lasting->key.bytes, key.n_bytes);
+    assert_false(inode_table_read_key(f->table, 78, &key, &type));
     assert_ptr_equal(inode_table_get(f->table, made->nodeid), made);
     assert_null(inode_table_get(f->table, 78));
     inode_table_forget(f->table, 77, 1);
