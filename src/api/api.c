@@ -7,8 +7,9 @@
 #include <string.h>
 
 static const struct api_route *const route_groups[] = {
-    api_check_routes,   api_volume_routes,  api_attachment_routes, api_container_routes, api_recovery_routes,
-    api_listing_routes, api_service_routes, api_stats_routes,      api_upgrade_routes,   api_block_routes,
+    api_check_routes,    api_volume_routes,  api_attachment_routes, api_container_routes,
+    api_recovery_routes, api_listing_routes, api_service_routes,    api_stats_routes,
+    api_rootfs_routes,   api_upgrade_routes, api_block_routes,
 };
 
 struct api *api_new(struct registry *registry)

@@ -54,6 +54,7 @@ extern const struct api_route api_container_routes[];
 extern const struct api_route api_recovery_routes[];
 extern const struct api_route api_listing_routes[];
 extern const struct api_route api_service_routes[];
+extern const struct api_route api_rootfs_routes[];
 extern const struct api_route api_upgrade_routes[];
 extern const struct api_route api_stats_routes[];
 extern const struct api_route api_block_routes[];

@@ -2,6 +2,7 @@
 /* GET /v1/ls and /v1/gids: flat rows, written as the registry is walked. */
 #include "api/api.h"
 #include "api/objects.h"
+#include "mounts/rootfs.h"
 
 #include <string.h>
 
@@ -189,6 +190,46 @@ static void write_volume_rows(const struct volume_info *info, void *data)
     }
 }
 
+/* The row of a rootfs: what it has no word for is null. */
+static void write_rootfs_row(const struct rootfs_info *info, void *data)
+{
+    const struct listing *listing = data;
+    const struct table_rootfs *row = info->row;
+    const struct {
+        const char *name, *value;
+    } texts[] = {
+        {"type", "rootfs"},
+        {"name", row->id},
+        {"policy", row->policy},
+        {"state", info->state},
+        {"source", row->layers[0]},
+        {"view", row->path},
+        {"kind", row->kind},
+        {"note", info->note},
+        {"mechanism", strcmp(row->kind, "flat") == 0 ? "copy" : "fuse"},
+    };
+    struct json_out *out = listing->out;
+
+    json_begin_object(out, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+        const char *name = fields[i].name, *value = NULL;
+        if (!listing->wanted[i])
+            continue;
+        for (size_t j = 0; j < G_N_ELEMENTS(texts); j++)
+            if (strcmp(texts[j].name, name) == 0)
+                value = texts[j].value;
+        if (strcmp(name, "gid") == 0)
+            json_id(out, name, row->view_gid);
+        else if (strcmp(name, "read_only") == 0)
+            json_bool(out, name, row->read_only);
+        else if (strcmp(name, "created_at") == 0)
+            json_time(out, name, row->created_s);
+        else
+            json_string(out, name, value);
+    }
+    json_end_object(out);
+}
+
 static int choose_field(struct listing *listing, const char *name, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
@@ -232,6 +273,7 @@ static int list_rows(struct api *api, struct api_request *request, GError **erro
     json_begin_object(&request->out, NULL);
     json_begin_array(&request->out, "rows");
     volume_visit_all(api->registry, write_volume_rows, &listing);
+    rootfs_visit_all(api->registry, write_rootfs_row, &listing);
     json_end_array(&request->out);
     json_end_object(&request->out);
     return 0;

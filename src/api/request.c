@@ -248,23 +248,28 @@ int api_reader_end(struct api_reader *reader, GError **error)
     return -EINVAL;
 }
 
+void api_write_error_as(struct json_out *out, const char *key, const GError *error)
+{
+    GVariant *details = refusal_details(error);
+    g_autofree char *text = details ? json_gvariant_serialize_data(details, NULL) : NULL;
+
+    json_begin_object(out, key);
+    json_string(out, "code", refusal_name(refusal_of(error)));
+    json_int(out, "errno", refusal_errno(error));
+    json_string(out, "message", error ? error->message : "unknown");
+    json_raw(out, "details", text ? text : "{}");
+    json_end_object(out);
+}
+
 void api_request_fail(struct api_request *request, const GError *error)
 {
-    enum refusal code = refusal_of(error);
-    GVariant *details = refusal_details(error);
     struct json_out *out = &request->out;
 
-    request->status = refusal_http_status(code);
+    request->status = refusal_http_status(refusal_of(error));
     request->content_type = "application/json";
     json_out_clear(out);
     json_out_init(out);
     json_begin_object(out, NULL);
-    json_begin_object(out, "error");
-    json_string(out, "code", refusal_name(code));
-    json_int(out, "errno", refusal_errno(error));
-    json_string(out, "message", error ? error->message : "unknown");
-    g_autofree char *text = details ? json_gvariant_serialize_data(details, NULL) : NULL;
-    json_raw(out, "details", text ? text : "{}");
-    json_end_object(out);
+    api_write_error_as(out, "error", error);
     json_end_object(out);
 }

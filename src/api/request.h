@@ -82,5 +82,8 @@ int api_reader_end(struct api_reader *reader, GError **error);
         is_word_ ? (int)value_ : -1;                                                                                   \
     })
 
+/* {"code", "errno", "message", "details"} */
+void api_write_error_as(struct json_out *out, const char *key, const GError *error);
+
 /* Makes the answer to a failure. */
 void api_request_fail(struct api_request *request, const GError *error);

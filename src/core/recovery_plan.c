@@ -344,10 +344,12 @@ static void plan_rootfs(struct planner *p)
         const struct recovery_mount *mount = r->flat ? NULL : mount_at(p, 0, r->path);
         struct recovery_step *step;
         account_for(p, mount);
+        if (r->busy)
+            continue;
         if (r->state == RECOVERY_RELEASING) {
             add_step(p, RECOVERY_RELEASE, RECOVERY_ROOTFS, r->id, r->path, "its removal was not finished");
-        } else if (r->flat && r->state == RECOVERY_PREPARED) {
-            add_step(p, RECOVERY_RELEASE, RECOVERY_ROOTFS, r->id, r->path, "it was not written to its end");
+        } else if (r->state == RECOVERY_PREPARED && !mount) {
+            add_step(p, RECOVERY_RELEASE, RECOVERY_ROOTFS, r->id, r->path, "it was not made to its end");
         } else if (r->flat || (mount && !r->view_dead)) {
             step =
                 add_step(p, RECOVERY_ADOPT, RECOVERY_ROOTFS, r->id, r->path, r->flat ? "a plain directory" : "mounted");

@@ -80,6 +80,7 @@ struct recovery_rootfs {
     enum recovery_state state;
     bool flat; /* a plain directory: nothing is mounted */
     bool view_dead;
+    bool busy; /* being made or removed: leave it alone */
 };
 
 /* A line of a mount table. Where several are at one target, the one on top has covered false. */

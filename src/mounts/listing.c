@@ -139,6 +139,7 @@ void registry_count(struct registry *registry, struct registry_counts *ret_count
     *ret_counts = (struct registry_counts){
         .n_volumes = g_hash_table_size(registry->volumes),
         .n_attachments = g_hash_table_size(registry->attachments),
+        .n_rootfs = g_hash_table_size(registry->rootfs),
         .n_containers = g_hash_table_size(registry->containers),
     };
     g_mutex_unlock(&registry->lock);

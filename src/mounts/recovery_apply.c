@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "mounts/container_private.h"
 #include "mounts/recovery_private.h"
+#include "mounts/rootfs_private.h"
 #include "sys/mount_api.h"
 #include "sys/ns_enter.h"
 #include "sys/ns_mount.h"
@@ -170,6 +171,35 @@ static int unmount_bare(struct registry *registry, const struct recovery_step *s
     return r;
 }
 
+static int mount_rootfs(struct registry *registry, struct rootfs *rootfs, GError **error)
+{
+    GError *problem = NULL;
+    rootfs->busy = true;
+    g_mutex_unlock(&registry->lock);
+    int r = rootfs_mount(registry, rootfs, &problem);
+    g_mutex_lock(&registry->lock);
+    g_free(rootfs->problem);
+    rootfs->problem = problem ? g_strdup(problem->message) : NULL;
+    rootfs_end(registry, rootfs);
+    if (problem)
+        g_propagate_error(error, problem);
+    return r;
+}
+
+static int apply_to_rootfs(struct registry *registry, const struct recovery_step *step, GError **error)
+{
+    struct rootfs *rootfs = NULL;
+    if (rootfs_get_idle(registry, step->name, &rootfs, NULL) < 0)
+        return 0;
+    if (step->action == RECOVERY_RELEASE)
+        return rootfs_release(registry, rootfs, true, error);
+    if (step->action == RECOVERY_UNMOUNT)
+        return rootfs_unmount(registry, rootfs, true, error);
+    int r = step->action == RECOVERY_MOUNT ? mount_rootfs(registry, rootfs, error) : 0;
+    bool is_recorded = rootfs->row->state == ROW_MOUNTED && g_strcmp0(rootfs->row->boot_id, registry->boot_id) == 0;
+    return r < 0 || is_recorded ? r : rootfs_set_state(registry, rootfs, ROW_MOUNTED, error);
+}
+
 int recovery_apply(struct registry *registry, const struct recovery_step *step, GError **error)
 {
     FAULT_POINT("recovery-step");
@@ -186,7 +216,7 @@ int recovery_apply(struct registry *registry, const struct recovery_step *step, 
     case RECOVERY_BARE_MOUNT:
         return unmount_bare(registry, step, error);
     case RECOVERY_ROOTFS:
-        break;
+        return apply_to_rootfs(registry, step, error);
     }
-    return gidfs_error(error, EOPNOTSUPP, "rootfs %s: not kept by this registry", step->name);
+    return 0;
 }

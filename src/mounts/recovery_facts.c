@@ -7,9 +7,11 @@
  */
 #include "mounts/container_private.h"
 #include "mounts/recovery_private.h"
+#include "mounts/rootfs_private.h"
 #include "sys/ns_enter.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define PROBERS 4 /* a probe waits more than it computes */
@@ -187,6 +189,22 @@ static void collect_container(struct registry *registry, const struct container 
     g_array_append_val(array, fact);
 }
 
+/* Asking the control socket waits for nobody. */
+static void collect_rootfs(const struct rootfs *rootfs, GArray *array)
+{
+    const struct table_rootfs *row = rootfs->row;
+    bool is_flat = strcmp(row->kind, "flat") == 0;
+    const struct recovery_rootfs fact = {
+        .id = row->id,
+        .path = row->path,
+        .state = state_of(row->state),
+        .flat = is_flat,
+        .view_dead = !is_flat && !rootfs_is_alive(rootfs),
+        .busy = rootfs->busy,
+    };
+    g_array_append_val(array, fact);
+}
+
 static void collect_mounts(const struct mount_table *table, int64_t namespace, GArray *array)
 {
     for (size_t i = 0; i < mount_table_size(table); i++) {
@@ -235,6 +253,9 @@ static void collect_rows(struct registry *registry, struct recovery_findings *fi
     }
     for (guint i = 0; i < containers->len; i++)
         collect_container(registry, containers->pdata[i], findings->containers);
+    g_autoptr(GPtrArray) rootfs = registry_values(registry->rootfs);
+    for (guint i = 0; i < rootfs->len; i++)
+        collect_rootfs(rootfs->pdata[i], findings->rootfs);
 }
 
 int recovery_collect(struct registry *registry, const char *const *live, struct recovery_findings *ret_findings,
@@ -249,6 +270,7 @@ int recovery_collect(struct registry *registry, const char *const *live, struct 
         .volumes = g_array_new(FALSE, FALSE, sizeof(struct recovery_volume)),
         .attachments = g_array_new(FALSE, FALSE, sizeof(struct recovery_attachment)),
         .containers = g_array_new(FALSE, FALSE, sizeof(struct recovery_container)),
+        .rootfs = g_array_new(FALSE, FALSE, sizeof(struct recovery_rootfs)),
         .mounts = g_array_new(FALSE, FALSE, sizeof(struct recovery_mount)),
         .tables = g_ptr_array_new_with_free_func((GDestroyNotify)mount_table_free),
     };
@@ -257,6 +279,9 @@ int recovery_collect(struct registry *registry, const char *const *live, struct 
     collect_rows(registry, f);
     f->facts = (struct recovery_facts){
         .view_dir = registry->view_dir,
+        .rootfs_dir = registry->rootfs_dir,
+        .rootfs = (const struct recovery_rootfs *)(const void *)f->rootfs->data,
+        .n_rootfs = f->rootfs->len,
         .volumes = (const struct recovery_volume *)(const void *)f->volumes->data,
         .n_volumes = f->volumes->len,
         .attachments = (const struct recovery_attachment *)(const void *)f->attachments->data,
@@ -275,6 +300,7 @@ void recovery_findings_clear(struct recovery_findings *findings)
     g_array_unref(findings->volumes);
     g_array_unref(findings->attachments);
     g_array_unref(findings->containers);
+    g_array_unref(findings->rootfs);
     g_array_unref(findings->mounts);
     g_ptr_array_unref(findings->tables);
 }

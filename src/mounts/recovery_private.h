@@ -10,6 +10,7 @@ struct recovery_findings {
     GArray *volumes; /* the arrays behind the facts */
     GArray *attachments;
     GArray *containers;
+    GArray *rootfs;
     GArray *mounts;
     GPtrArray *tables; /* of struct mount_table: of the service's namespace, and of those of attachments */
 };

@@ -10,6 +10,7 @@
 #include "base/program_path.h"
 #include "mounts/container_private.h"
 #include "mounts/registry_private.h"
+#include "mounts/rootfs_private.h"
 #include "sys/boot.h"
 #include "sys/mount_run_dir.h"
 
@@ -325,8 +326,10 @@ static int make_run_directories(struct registry *registry, const char *run_dir, 
     registry->view_dir = g_build_filename(registry->run_dir, "views", NULL);
     const char *views = registry->view_dir;
     g_autofree char *control = g_build_filename(registry->run_dir, "control", NULL);
-    if ((g_mkdir(views, 0755) < 0 && errno != EEXIST) || (g_mkdir(control, 0700) < 0 && errno != EEXIST))
-        return gidfs_error_errno(error, errno, "make %s and %s", views, control);
+    registry->rootfs_dir = g_build_filename(registry->run_dir, "rootfs", NULL);
+    if ((g_mkdir(views, 0755) < 0 && errno != EEXIST) || (g_mkdir(control, 0700) < 0 && errno != EEXIST) ||
+        (g_mkdir(registry->rootfs_dir, 0755) < 0 && errno != EEXIST))
+        return gidfs_error_errno(error, errno, "make %s, %s and %s", views, control, registry->rootfs_dir);
     return 0;
 }
 
@@ -344,6 +347,8 @@ static struct registry *allocate_registry(const struct registry_settings *settin
     registry->by_container = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     registry->state_dir = g_canonicalize_filename(settings->state_dir, NULL);
     registry->view_program = program_path("gidfs-view");
+    registry->rootfs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)rootfs_free);
+    registry->works = works_new();
     registry->menders = keepers_new_menders(registry);
     registry->lock_fd = -1;
     return registry;
@@ -372,6 +377,8 @@ int registry_open(const struct registry_settings *settings, struct registry **re
     if (r == 0)
         r = load(registry, error);
     if (r == 0)
+        r = rootfs_load(registry, error);
+    if (r == 0)
         r = blocks_open(registry, settings->subid_ranges, error);
     if (r < 0)
         return r;
@@ -397,6 +404,12 @@ void registry_close(struct registry *registry)
     g_hash_table_unref(registry->containers);
     g_hash_table_unref(registry->by_source);
     g_hash_table_unref(registry->volumes);
+    g_mutex_lock(&registry->lock);
+    while (registry->n_running_works)
+        g_cond_wait(&registry->changed, &registry->lock);
+    g_mutex_unlock(&registry->lock);
+    g_hash_table_unref(registry->works);
+    g_hash_table_unref(registry->rootfs);
     blocks_close(registry);
     g_clear_pointer(&registry->gids, gid_book_free);
     g_clear_pointer(&registry->table, table_close);
@@ -408,6 +421,7 @@ void registry_close(struct registry *registry)
     g_free(registry->state_dir);
     g_free(registry->run_dir);
     g_free(registry->view_dir);
+    g_free(registry->rootfs_dir);
     g_free(registry->boot_id);
     g_free(registry->view_program);
     g_mutex_clear(&registry->lock);

@@ -57,6 +57,10 @@ struct registry {
     GHashTable *by_target;         /* attachment_key → struct attachment: the one that was added last */
     GHashTable *containers;        /* id → struct container (mounts/container_private.h), which it owns */
     GHashTable *by_container;      /* id of a container, with a row or not → GPtrArray of struct attachment */
+    GHashTable *rootfs;            /* id → struct rootfs, which it owns */
+    GHashTable *works;             /* id → struct work, which it owns: rootfs_flatten.c */
+    unsigned int n_works;          /* that there ever were */
+    unsigned int n_running_works;  /* whose threads use the registry */
     struct gid_pool *block_pool;   /* of subordinate ids */
     GHashTable *blocks;            /* owner → struct table_block, which it owns */
     struct source_watch *sources;  /* keys are names of volumes */
@@ -67,8 +71,9 @@ struct registry {
     struct mount_monitor *monitor;
     struct mount_table *kernel; /* the mount table as of the monitor's last word */
     char *state_dir;
-    char *run_dir;  /* without links */
-    char *view_dir; /* RUN/views */
+    char *run_dir;    /* without links */
+    char *view_dir;   /* RUN/views */
+    char *rootfs_dir; /* RUN/rootfs */
     char *boot_id;
     char *view_program;
     unsigned int n_probes;          /* of recovery, under way */

@@ -63,30 +63,53 @@ static int spawn(const char *const *argv, int output_fd, pid_t *ret_pid)
     return -r;
 }
 
+/* What the child said so far, and who hears of each line. */
+struct output {
+    GString *text;
+    size_t n_told; /* bytes of text whose lines were told */
+    launch_line_fn on_line;
+    void *data;
+};
+
+static void tell_lines(struct output *output)
+{
+    char *newline;
+    while (output->on_line && (newline = strchr(output->text->str + output->n_told, '\n'))) {
+        g_autofree char *line =
+            g_strndup(output->text->str + output->n_told, (gsize)(newline - output->text->str) - output->n_told);
+        output->on_line(line, output->data);
+        output->n_told = (size_t)(newline + 1 - output->text->str);
+    }
+}
+
 /* Takes what is in the pipe; the end of a long output is what counts. */
-static void take_output(int fd, GString *output)
+static void take_output(int fd, struct output *output)
 {
     char buffer[4096];
     ssize_t n;
 
     while ((n = read(fd, buffer, sizeof(buffer))) > 0) {
-        g_string_append_len(output, buffer, n);
-        if (output->len > OUTPUT_MAX)
-            g_string_erase(output, 0, (gssize)(output->len - OUTPUT_MAX));
+        g_string_append_len(output->text, buffer, n);
+        tell_lines(output);
+        if (output->text->len > OUTPUT_MAX) {
+            size_t excess = output->text->len - OUTPUT_MAX;
+            g_string_erase(output->text, 0, (gssize)excess);
+            output->n_told -= MIN(excess, output->n_told);
+        }
     }
 }
 
-/* Collects output until the process ends: 0, or -ETIMEDOUT. */
-static int collect(int pid_fd, int output_fd, unsigned int timeout_ms, GString *output)
+/* Collects output until the process ends: 0, or -ETIMEDOUT. A timeout of 0 is none. */
+static int collect(int pid_fd, int output_fd, unsigned int timeout_ms, struct output *output)
 {
     gint64 end_us = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     struct pollfd fds[2] = {{.fd = pid_fd, .events = POLLIN}, {.fd = output_fd, .events = POLLIN}};
 
     for (;;) {
         gint64 left_ms = (end_us - g_get_monotonic_time() + 999) / 1000;
-        if (left_ms <= 0)
+        if (timeout_ms && left_ms <= 0)
             return -ETIMEDOUT;
-        int n = poll(fds, G_N_ELEMENTS(fds), (int)left_ms);
+        int n = poll(fds, G_N_ELEMENTS(fds), timeout_ms ? (int)left_ms : -1);
         if (n < 0 && errno != EINTR)
             return -errno;
         take_output(output_fd, output);
@@ -116,7 +139,7 @@ static int judge(const char *program, int status, GString *output, GError **erro
     return gidfs_error(error, EIO, "%s: ended with status %d and said nothing", program, WEXITSTATUS(status));
 }
 
-int launch_program(const char *const *argv, unsigned int timeout_ms, GError **error)
+static int run(const char *const *argv, unsigned int timeout_ms, launch_line_fn on_line, void *data, GError **error)
 {
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -131,10 +154,11 @@ int launch_program(const char *const *argv, unsigned int timeout_ms, GError **er
         return gidfs_error_errno(error, r, "%s: start", argv[0]);
     write_fd = fd_close(write_fd);
 
-    g_autoptr(GString) output = g_string_new(NULL);
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct output output = {.text = text, .on_line = on_line, .data = data};
     int status = 0;
     auto_fd int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    r = pid_fd < 0 ? -errno : collect(pid_fd, read_fd, timeout_ms, output);
+    r = pid_fd < 0 ? -errno : collect(pid_fd, read_fd, timeout_ms, &output);
     if (r < 0)
         kill(-pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -143,5 +167,15 @@ int launch_program(const char *const *argv, unsigned int timeout_ms, GError **er
         return gidfs_error(error, ETIMEDOUT, "%s: not ready within %u ms; killed", argv[0], timeout_ms);
     if (r < 0)
         return gidfs_error_errno(error, r, "%s: wait", argv[0]);
-    return judge(argv[0], status, output, error);
+    return judge(argv[0], status, text, error);
+}
+
+int launch_program(const char *const *argv, unsigned int timeout_ms, GError **error)
+{
+    return run(argv, timeout_ms, NULL, NULL, error);
+}
+
+int launch_and_listen(const char *const *argv, launch_line_fn on_line, void *data, GError **error)
+{
+    return run(argv, 0, on_line, data, error);
 }

@@ -14,3 +14,10 @@
  * with the last line that it printed as the message.
  */
 int launch_program(const char *const *argv, unsigned int timeout_ms, GError **error);
+
+/*
+ * The same for a program that takes its time and tells how far it is: on_line is called with each line that it prints,
+ * as it comes. No timeout.
+ */
+typedef void (*launch_line_fn)(const char *line, void *data);
+int launch_and_listen(const char *const *argv, launch_line_fn on_line, void *data, GError **error);

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Layered roots through the service: views that last, flat trees with progress, and removals (behaviours D1, D9)."""
+import os
+import pathlib
+import subprocess
+import tarfile
+import unittest
+
+from harness import is_mount_point, main, run, wait_until
+from harness.api import ApiError
+from test_service import ServiceTest
+
+
+class RootfsTest(ServiceTest):
+    def setUp(self):
+        super().setUp()
+        self.layers = []
+        for name in "base", "app":
+            layer = self.source / name
+            (layer / "etc").mkdir(parents=True)
+            (layer / "etc" / name).write_text(name)
+            (layer / "etc" / "shared").write_text(f"of {name}")
+            self.layers.append(str(layer))
+        (self.source / "base" / "gone").write_text("hidden by the next layer")
+        (self.source / "app" / ".wh.gone").touch()
+
+    def end_service(self):
+        super().end_service()
+        directory = self.service.run_dir / "rootfs"
+        for name in os.listdir(directory) if directory.exists() else []:
+            while is_mount_point(directory / name):
+                run(["umount", "-l", directory / name])
+
+    def make(self, name="web", **options):
+        return self.call("POST", "/v1/rootfs", {"id": name, "layers": self.layers, **options})
+
+    def listed(self):
+        return {one["id"]: one for one in self.call("GET", "/v1/rootfs")["rootfs"]}
+
+    def remove_rootfs(self, name="web", force=False):
+        return self.call("DELETE", f"/v1/rootfs/{name}" + ("?force=true" if force else ""))
+
+    def finish(self, operation):
+        while (answer := self.call("GET", f"/v1/operations/{operation}?wait_ms=30000"))["state"] == "running":
+            pass
+        return answer
+
+
+class Views(RootfsTest):
+    def test_the_first_layer_is_the_lowest(self):
+        made = self.make()
+        root = pathlib.Path(made["path"])
+        self.assertEqual((made["state"], made["kind"], made["layers"]), ("mounted", "view", self.layers))
+        self.assertEqual(sorted(os.listdir(root)), ["etc"])
+        self.assertEqual((root / "etc/shared").read_text(), "of app")
+        self.assertEqual((root / "etc/base").read_text(), "base")
+        (root / "etc/base").write_text("changed")
+        self.assertEqual((self.source / "base/etc/base").read_text(), "base")
+        self.assertEqual((pathlib.Path(made["upper"]) / "etc/base").read_text(), "changed")
+        row = [row for row in self.call("GET", "/v1/ls")["rows"] if row["type"] == "rootfs"][0]
+        self.assertEqual((row["name"], row["view"], row["state"]), ("web", str(root), "mounted"))
+        self.assertEqual(self.remove_rootfs()["path"], str(root))
+        self.assertFalse(root.exists())
+        self.assertFalse((self.service.state_dir / "rootfs/web").exists())
+        self.assertEqual((self.source / "base/etc/base").read_text(), "base")
+        self.refused("not-found", self.remove_rootfs)
+
+    def test_read_only_with_a_gid(self):
+        made = self.make(read_only=True, gid=7001, policy="fsgroup")
+        self.assertEqual((made["gid"], made["policy"], made["upper"]), (7001, "fsgroup", None))
+        self.assertEqual(os.stat(pathlib.Path(made["path"]) / "etc/base").st_gid, 7001)
+        with self.assertRaises(OSError):
+            (pathlib.Path(made["path"]) / "new").touch()
+
+    def test_a_tar_is_a_layer(self):
+        tar = self.directory / "layer.tar"
+        with tarfile.open(tar, "w") as archive:
+            archive.add(self.source / "app", arcname=".")
+        self.layers[1] = str(tar)
+        root = pathlib.Path(self.make()["path"])
+        self.assertEqual((root / "etc/shared").read_text(), "of app")
+        self.assertFalse((root / "gone").exists())
+        self.remove_rootfs()
+        self.assertFalse((self.service.state_dir / "rootfs/web").exists())
+        tar.write_bytes(b"no tar at all")
+        with self.assertRaises(ApiError):
+            self.make()
+        self.assertEqual(self.listed(), {})
+        self.assertFalse((self.service.state_dir / "rootfs/web").exists())
+
+    def test_it_survives_the_service_and_a_reboot(self):
+        root = pathlib.Path(self.make()["path"])
+        (root / "new").write_text("content")
+        device = os.stat(root).st_dev
+        self.restart(kill=True)
+        self.assertEqual((os.stat(root).st_dev, self.listed()["web"]["state"]), (device, "mounted"))
+        self.service.stop()
+        run(["umount", root])
+        self.table("UPDATE rootfs SET boot_id = 'before'")
+        self.service.start()
+        self.assertEqual(self.listed()["web"]["state"], "mounted")
+        self.assertEqual((root / "new").read_text(), "content")
+
+    def test_what_was_begun_is_taken_back(self):
+        self.make()
+        self.service.kill()
+        run(["umount", self.service.run_dir / "rootfs/web"])
+        self.table("UPDATE rootfs SET state = 'prepared'")
+        self.service.start()
+        self.assertEqual(self.listed(), {})
+        self.assertFalse((self.service.state_dir / "rootfs/web").exists())
+
+    def test_in_use(self):
+        root = pathlib.Path(self.make()["path"])
+        with open(root / "etc/base"):
+            self.refused("busy", self.remove_rootfs)
+            self.assertEqual(self.listed()["web"]["state"], "mounted")
+            self.remove_rootfs(force=True)
+        self.assertEqual(self.listed(), {})
+
+    def test_bad_requests(self):
+        self.refused("bad-request", self.make, layers=[])
+        self.refused("bad-request", self.make, layers=["relative"])
+        self.refused("bad-request", self.make, layers=[1])
+        self.refused("bad-request", self.make, "../web")
+        self.refused("bad-request", self.make, uidmap="nonsense")
+        self.refused("bad-request", self.make, policy="shared")
+        self.refused("bad-request", self.make, whiteouts="other")
+        self.refused("bad-request", self.make, upper=str(self.directory))
+        self.refused("not-found", self.make, layers=[str(self.source / "missing")])
+        self.assertEqual(self.listed(), {})
+        self.make()
+        self.refused("exists", self.make)
+
+    def test_the_command_line(self):
+        words = [word for layer in self.layers for word in ("--layer", layer)]
+        self.service.gidfs("rootfs", "create", "web", *words)
+        self.assertIn("web", self.service.gidfs("rootfs", "ls").stdout)
+        self.service.gidfs("rootfs", "flatten", *words, self.directory / "flat")
+        self.assertEqual((self.directory / "flat/etc/shared").read_text(), "of app")
+        self.service.gidfs("rootfs", "rm", "web")
+        self.service.gidfs("rootfs", "rm", "flat-flat")
+        self.assertFalse((self.directory / "flat").exists())
+
+
+class Flat(RootfsTest):
+    def flatten(self, target, **options):
+        return self.call("POST", "/v1/rootfs/flatten", {"layers": self.layers, "target": str(target), **options})
+
+    def test_flatten_and_remove(self):
+        target = self.directory / "flat tree"
+        begun = self.flatten(target)
+        self.assertEqual(begun["id"], "flat-flat-tree")
+        ended = self.finish(begun["operation"])
+        self.assertEqual((ended["state"], ended["error"]), ("done", None))
+        self.assertEqual((ended["result"]["kind"], ended["result"]["path"]), ("flat", str(target)))
+        self.assertGreaterEqual(ended["done_entries"], 4)
+        self.assertEqual(sorted(os.listdir(target)), ["etc"])
+        self.assertEqual((target / "etc/shared").read_text(), "of app")
+        self.restart()
+        self.assertEqual(self.listed()["flat-flat-tree"]["state"], "mounted")
+        self.remove_rootfs("flat-flat-tree")
+        self.assertFalse(target.exists())
+
+    def test_a_failure_is_told_and_leaves_nothing(self):
+        (self.source / "notar").write_text("no tar")
+        self.layers.append(str(self.source / "notar"))
+        ended = self.finish(self.flatten(self.directory / "flat", id="flat")["operation"])
+        self.assertEqual(ended["state"], "failed")
+        self.assertIn("notar", ended["error"]["message"])
+        self.assertFalse((self.directory / "flat").exists())
+        self.assertEqual(self.listed(), {})
+
+    def test_refusals(self):
+        (self.directory / "full").mkdir()
+        (self.directory / "full/file").touch()
+        self.refused("exists", self.flatten, self.directory / "full")
+        self.refused("bad-request", self.flatten, "relative")
+        self.refused("not-found", self.call, "GET", "/v1/operations/op-99")
+
+    def test_a_removal_that_fails_is_tried_again(self):
+        target = self.directory / "flat"
+        self.finish(self.flatten(target, id="flat")["operation"])
+        run(["mount", "-t", "tmpfs", "none", target / "etc"])
+        with self.assertRaises(ApiError):
+            self.remove_rootfs("flat")
+        self.assertEqual(self.listed()["flat"]["state"], "releasing")
+        run(["umount", target / "etc"])
+        self.restart()
+        self.assertEqual(self.listed(), {})
+        self.assertFalse(target.exists())
+
+
+if __name__ == "__main__":
+    main()
