@@ -8,6 +8,7 @@
 #include "sys/launch.h"
 
 #include "base/fd.h"
+#include "sys/spawn_lock.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -56,8 +57,11 @@ static int spawn(const char *const *argv, int output_fd, pid_t *ret_pid)
     int r = prepare_attributes(&attributes);
     if (r == 0)
         r = prepare_fds(&actions, output_fd);
-    if (r == 0)
+    if (r == 0) {
+        spawn_lock_for_child();
         r = posix_spawn(ret_pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
+        spawn_unlock_for_child();
+    }
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return -r;

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "sys/mount_resolve.h"
 #include "sys/proc_self.h"
+#include "sys/spawn_lock.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -220,28 +221,35 @@ static int check_mount_id(int parent_fd, const char *name, const char *path, int
     return 0;
 }
 
-int mount_unmount_beneath(int root_fd, const char *path, int expected_mount_id, enum mount_unmount_mode mode,
-                          GError **error)
+static int unmount_at(int root_fd, const char *path, int expected_mount_id, int flags, GError **error)
 {
     g_autofree char *parent = g_path_get_dirname(path);
     g_autofree char *name = g_path_get_basename(path);
     auto_fd int parent_fd = -1;
     int r = mount_resolve_nofollow(root_fd, parent, &parent_fd, error);
+    if (r == 0 && expected_mount_id)
+        r = check_mount_id(parent_fd, name, path, expected_mount_id, error);
     if (r < 0)
         return r;
-    if (expected_mount_id) {
-        r = check_mount_id(parent_fd, name, path, expected_mount_id, error);
-        if (r < 0)
-            return r;
-    }
     g_autofree char *link = g_strdup_printf("%s/fd/%d/%s", proc_self(), parent_fd, name);
-    if (umount2(link, UMOUNT_NOFOLLOW | (mode == MOUNT_UNMOUNT_DETACH ? MNT_DETACH : 0)) == 0)
+    if (umount2(link, UMOUNT_NOFOLLOW | flags) == 0)
         return 0;
     if (errno == EBUSY)
         return gidfs_error(error, EBUSY, "unmount %s: in use; end the processes that use it, or detach by force", path);
     if (errno == EINVAL)
         return gidfs_error(error, EINVAL, "unmount %s: not a mount point", path);
     return step_failed(error, "unmount", path);
+}
+
+int mount_unmount_beneath(int root_fd, const char *path, int expected_mount_id, enum mount_unmount_mode mode,
+                          GError **error)
+{
+    if (mode == MOUNT_UNMOUNT_DETACH)
+        return unmount_at(root_fd, path, expected_mount_id, MNT_DETACH, error);
+    spawn_lock_for_unmount(); /* or a child that is about to exec keeps it busy */
+    int r = unmount_at(root_fd, path, expected_mount_id, 0, error);
+    spawn_unlock_for_unmount();
+    return r;
 }
 
 int mount_unmount(const char *path, int expected_mount_id, enum mount_unmount_mode mode, GError **error)

@@ -2,6 +2,7 @@
 #include "sys/spawn.h"
 
 #include "base/fd.h"
+#include "sys/spawn_lock.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -66,7 +67,9 @@ static int start(const struct spawn_options *options, int output, pid_t *ret_pid
     set_attributes(&attributes);
     int r = add_fds(&actions, options, output, copies);
     if (r == 0) {
+        spawn_lock_for_child();
         r = -posix_spawn(ret_pid, options->argv[0], &actions, &attributes, (char **)options->argv, environ);
+        spawn_unlock_for_child();
         close_all(copies, options->n_fds);
     }
     posix_spawnattr_destroy(&attributes);

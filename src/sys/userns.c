@@ -8,6 +8,7 @@
 #include "sys/userns.h"
 
 #include "base/fd.h"
+#include "sys/spawn_lock.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -60,6 +61,7 @@ int userns_for_maps(const char *uid_map, const char *gid_map, int *ret_fd, GErro
     char answer = EIO;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return gidfs_error_errno(error, errno, "make a user namespace");
+    spawn_lock_for_child();
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
@@ -68,11 +70,14 @@ int userns_for_maps(const char *uid_map, const char *gid_map, int *ret_fd, GErro
     fd_close(ends[1]);
     if (pid < 0) {
         int r = -errno;
+        spawn_unlock_for_child();
         fd_close(ends[0]);
         return gidfs_error_errno(error, r, "make a user namespace");
     }
+    ssize_t got = read(ends[0], &answer, 1); /* then it has closed what it inherited */
+    spawn_unlock_for_child();
     int r;
-    if (read(ends[0], &answer, 1) != 1 || answer != 0)
+    if (got != 1 || answer != 0)
         r = gidfs_error_errno(error, answer ? answer : EIO, "make a user namespace");
     else
         r = set_up(pid, uid_map, gid_map, ret_fd, error);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Volumes in containers, with real views, roots and namespaces (behaviours C2 to C9, C13)."""
+import concurrent.futures
 import os
 import pathlib
 import signal
@@ -425,6 +426,68 @@ class Removed(ContainerTest):
         wait_until(lambda: not self.call("GET", "/v1/containers")["containers"], "the end of the container")
         self.assertEqual(list(self.volumes()), ["data"])
         self.assertTrue((self.source / "fresh").is_dir())
+
+
+class Many(ContainerTest):
+    """Containers that start and end at the same time, with volumes of their own and shared ones."""
+
+    ranges = "50000-50999"
+    n_containers = int(os.environ.get("GIDFS_MANY_CONTAINERS", "48"))
+
+    def one_life(self, number):
+        root = self.directory / f"root{number}"
+        root.mkdir()
+        name, shared = f"c{number}", {"name": f"shared{number % 3}", "target": "/shared"}
+        own = {"source": str(self.source / f"own{number}"), "target": "/own"}
+        made = self.call("POST", "/v1/containers", {"id": name, "rootfs": str(root), "volumes": [shared, own]})
+        assert all(mount["made"] for mount in made["mounts"]), made
+        made = self.update(name, own, {**shared, "read_only": True})
+        assert [mount["target"] for mount in made["mounts"]] == ["/own", "/shared"], made
+        return self.clean_up(name)
+
+    def test_at_once(self):
+        for number in range(3):
+            self.volume(f"shared{number}")
+        for number in range(self.n_containers):
+            self.make_source(f"own{number}")
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            ends = list(pool.map(self.one_life, range(self.n_containers)))
+        self.assertEqual({len(end["unmounted"]) for end in ends}, {2})
+        self.assertEqual({len(end["released"]) for end in ends}, {1})
+        self.assertEqual(sorted(self.volumes()), ["shared0", "shared1", "shared2"])
+        self.assertEqual(self.call("GET", "/v1/containers")["containers"], [])
+        self.assertEqual(self.gids()["allocated"], 3)
+        self.assertNotIn(f"{self.directory}/root", pathlib.Path("/proc/self/mountinfo").read_text())
+
+    def test_one_id_at_once(self):
+        """One of many callers wins, the others are told that it exists."""
+        self.volume("data")
+
+        def prepare(number):
+            try:
+                self.prepare("web", {"name": "data", "target": f"/t{number}"})
+                return "made"
+            except ApiError as error:
+                return error.code
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = sorted(pool.map(prepare, range(8)))
+        self.assertEqual(answers, ["exists"] * 7 + ["made"])
+        self.assertEqual(len(self.container("web")["mounts"]), 1)
+
+    def test_verbs_on_one_container_at_once(self):
+        """They wait for each other: what is there in the end is what one of them asked for, whole."""
+        for name in ("a", "b", "c"):
+            self.volume(name)
+        self.prepare("web")
+        lists = [[{"name": name, "target": f"/{target}"} for name, target in zip("abc", targets)]
+                 for targets in ("xyz", "yzx", "zxy", "xzy")]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: self.update("web", *lists[number % 4]), range(24)))
+        found = sorted((mount["volume"], mount["target"]) for mount in self.container("web")["mounts"])
+        self.assertIn(found, [sorted((one["name"], one["target"]) for one in wanted) for wanted in lists])
+        for _, target in found:
+            self.assertEqual(len(entries(self.root / target[1:])), 1)
 
 
 class Exclusive(ContainerTest):
