@@ -129,19 +129,22 @@ static unsigned what_of(uint64_t mask)
 
 bool fanotify_next_change(const void *buffer, size_t n_bytes, size_t *at, struct fanotify_change *ret_change)
 {
-    const char *bytes = buffer;
-    const struct fanotify_event_metadata *event = (const void *)(bytes + *at);
-    if (!FAN_EVENT_OK(event, n_bytes - *at))
+    struct fanotify_event_metadata event; /* in the buffer it stands at a multiple of 4 only */
+    const char *begin = (const char *)buffer + *at;
+    size_t n_left = n_bytes - *at;
+    if (n_left < sizeof(event))
         return false;
-    *ret_change = (struct fanotify_change){.what = what_of(event->mask), .pid = event->pid, .name = ""};
-    const char *end = bytes + *at + event->event_len;
-    for (const char *info = (const char *)event + event->metadata_len; info < end;) {
+    memcpy(&event, begin, sizeof(event));
+    if (event.event_len < sizeof(event) || event.event_len > n_left || event.metadata_len > event.event_len)
+        return false;
+    *ret_change = (struct fanotify_change){.what = what_of(event.mask), .pid = event.pid, .name = ""};
+    for (const char *info = begin + event.metadata_len, *end = begin + event.event_len; info < end;) {
         const struct fanotify_event_info_header *header = (const void *)info;
-        if (header->len < sizeof(*header) || header->len > end - info)
+        if ((size_t)(end - info) < sizeof(*header) || header->len < sizeof(*header) || header->len > end - info)
             break;
         read_info((const void *)info, ret_change);
         info += header->len;
     }
-    *at += event->event_len;
+    *at += event.event_len;
     return true;
 }

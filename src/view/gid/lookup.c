@@ -50,6 +50,15 @@ int names_make_entry(struct view *view, const struct dir *parent, int *fd, enum 
     return 0;
 }
 
+/*
+ * By "." and ".." the kernel looks up without the lock of the directory that the inode is in, so attributes that came
+ * with such an answer could not be dropped while it is under way (watch/watch.c): they are not kept.
+ */
+static void keep_no_attributes(struct fuse_entry_param *entry)
+{
+    entry->attr_timeout = 0;
+}
+
 static int lookup(struct view *view, const struct dir *parent, const char *name, struct fuse_entry_param *ret_entry)
 {
     struct inode *inode;
@@ -57,7 +66,10 @@ static int lookup(struct view *view, const struct dir *parent, const char *name,
     auto_fd int fd = openat(parent->fd, above_root ? "." : name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    return names_make_entry(view, parent, &fd, INODE_KEEP_CACHED, ret_entry, &inode);
+    int r = names_make_entry(view, parent, &fd, INODE_KEEP_CACHED, ret_entry, &inode);
+    if (r == 0 && strcmp(name, "..") == 0)
+        keep_no_attributes(ret_entry);
+    return r;
 }
 
 void names_reply_lookup(fuse_req_t req, struct view *view, const struct dir *parent, const char *name)
@@ -86,6 +98,7 @@ static void lookup_by_nodeid(fuse_req_t req, struct view *view, fuse_ino_t ino)
     struct dir nobody = {.inode = NULL, .fd = -1};
     auto_fd int fd = inode ? source_open_key(view->source, &inode->key) : source_open_lasting(view->source, ino);
     int r = fd < 0 ? -ESTALE : names_make_entry(view, &nobody, &fd, INODE_KEEP_CACHED, &entry, &found);
+    keep_no_attributes(&entry);
     if (r < 0)
         view_reply_error(req, r);
     else if (request_answer_is_lost(fuse_reply_entry(req, &entry)))
