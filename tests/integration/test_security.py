@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import stat
+import struct
 import subprocess
 
 from harness import Actor, MountTest, binary, build_dir, clean_environment, main, run, run_as
@@ -53,6 +54,16 @@ def exchange(one, other):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) < 0:
         raise OSError(ctypes.get_errno(), f"exchange {one} and {other}")
+
+
+def open_by_handle(mount_fd, nodeid):
+    """open_by_handle_at(2) with a handle as FUSE makes them: FILEID_INO64_GEN, the nodeid's halves, a generation."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = struct.pack("=IiIII", 12, 0x81, nodeid >> 32, nodeid & 0xffffffff, 0)
+    fd = libc.open_by_handle_at(mount_fd, handle, os.O_RDONLY)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "open_by_handle_at")
+    os.close(fd)
 
 
 def as_member(function, *arguments):
@@ -243,6 +254,19 @@ class Links(MountTest):
                 except OSError:
                     continue
                 self.assertNotIn("only outside", names)
+
+    def test_a_made_up_handle_opens_nothing(self):
+        """A FUSE handle is a nodeid, and those of a gid view say nothing about the disk."""
+        outside = (self.canary / "file").stat()
+        inside = self.source / "file"
+        inside.write_text("text\n")
+        view = self.view(f"gid={GID}")
+        root = os.open(view.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for number in (outside.st_ino, inside.stat().st_ino, self.source.parent.stat().st_ino, 0, 1 << 40):
+                self.assert_errno(errno.ESTALE, open_by_handle, root, number)
+        finally:
+            os.close(root)
 
     def test_views_may_not_contain_one_another_but_names_may_begin_alike(self):
         place = self.directory / "place"
