@@ -33,4 +33,5 @@ static inline void fd_close_p(int *fd)
     fd_close(*fd);
 }
 
-#define auto_fd __attribute__((cleanup(fd_close_p)))
+/* "unused": a descriptor may be held for nothing but to be open. */
+#define auto_fd __attribute__((cleanup(fd_close_p), unused))
