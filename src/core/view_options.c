@@ -106,18 +106,25 @@ static int set_map(struct view_options *options, const struct option *option, co
     return 0;
 }
 
-/* uidmapping= and gidmapping= of fuse-overlayfs name the disk's id first. */
+/*
+ * uidmapping= and gidmapping= of fuse-overlayfs name the disk's id first. Empty fields count for nothing there:
+ * containers/storage writes ":0:100000:65536".
+ */
 static int set_reversed_map(struct view_options *options, const struct option *option, const char *value,
                             GError **error)
 {
     g_auto(GStrv) fields = g_strsplit(value, ":", -1);
-    size_t n_fields = g_strv_length(fields);
-    for (size_t i = 0; i + 1 < n_fields; i += 3) {
-        char *disk_id = fields[i];
-        fields[i] = fields[i + 1];
-        fields[i + 1] = disk_id;
+    g_autoptr(GPtrArray) given = g_ptr_array_new();
+    for (char **field = fields; *field; field++)
+        if (**field)
+            g_ptr_array_add(given, *field);
+    for (guint i = 0; i + 1 < given->len; i += 3) {
+        void *disk_id = given->pdata[i];
+        given->pdata[i] = given->pdata[i + 1];
+        given->pdata[i + 1] = disk_id;
     }
-    g_autofree char *forward = g_strjoinv(":", fields);
+    g_ptr_array_add(given, NULL);
+    g_autofree char *forward = g_strjoinv(":", (char **)given->pdata);
     return set_map(options, option, forward, error);
 }
 

@@ -81,6 +81,9 @@ static int serve_view(const char *option_text, char **operands, int n_operands, 
     bool layered = options->n_lower_dirs > 0;
     if (n_operands < (layered ? 1 : 2) || n_operands > 2)
         return usage(layered ? "MOUNTPOINT is missing" : "SOURCE and MOUNTPOINT are needed");
+    /* Called as fuse-overlayfs is, for a container's root: as there, its programs may be setuid. */
+    if (layered && n_operands == 1 && !(options->flags_given & VIEW_NOSUID))
+        options->flags &= ~(uint32_t)VIEW_NOSUID;
     if (options->debug)
         log_set_level(LOG_LEVEL_DEBUG);
     struct viewd_request request = {

@@ -45,12 +45,20 @@ static bool supplementary_group(const struct fuse_in_header *header, gid_t *ret_
     return false;
 }
 
+/* Whether a caller without an id on disk is root and may act as the root there (struct view). */
+static bool is_unmapped_root(const struct view *view, uint32_t view_id, const struct id_map *map)
+{
+    return view->unmapped_root_is_root && view_id == 0 && id_map_to_view(map, 0) != ID_MAP_OVERFLOW;
+}
+
 static int become_with_own_groups(const struct view *view, uid_t disk_uid, gid_t view_gid)
 {
     gid_t disk_gid, group;
-    int r = view_gid_to_disk(view, view_gid, &disk_gid);
-    if (r < 0)
-        return -EOVERFLOW;
+    if (view_gid_to_disk(view, view_gid, &disk_gid) < 0) {
+        if (!is_unmapped_root(view, view_gid, view->options->gid_map))
+            return -EOVERFLOW;
+        disk_gid = 0;
+    }
     if (supplementary_group(request_current_header(), &group) && view_gid_to_disk(view, group, &group) == 0)
         creds_set_groups(&group, 1);
     creds_set_fsids(disk_uid, disk_gid);
@@ -62,8 +70,11 @@ int view_become_caller(const struct view *view, mode_t umask_of_caller, const st
     const struct fuse_in_header *caller = request_current_header();
     uid_t disk_uid;
     int r = view_uid_to_disk(view, caller->uid, &disk_uid);
-    if (r < 0)
-        return -EOVERFLOW; /* what the kernel says to a caller that a file system cannot name */
+    if (r < 0) {
+        if (!is_unmapped_root(view, caller->uid, view->options->uid_map))
+            return -EOVERFLOW; /* what the kernel says to a caller that a file system cannot name */
+        disk_uid = 0;
+    }
     if (view->options->has_gid) {
         creds_set_fsids(disk_uid, parent_stx->stx_gid);
     } else {

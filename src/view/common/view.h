@@ -50,6 +50,11 @@ struct view {
     int dev_fd;
     _Atomic bool passthrough; /* new files may be opened for passthrough */
     bool read_only;
+    /*
+     * A caller that is root and that the id map leaves out creates as the root on disk: an engine that prepares the
+     * root directory of a container with a user namespace.
+     */
+    bool unmapped_root_is_root;
     bool allow_setid; /* setuid and setgid bits may reach the disk */
     double cached_s;  /* how long the kernel may cache what is watched (or what nobody else changes), in seconds */
     double unwatched_s;

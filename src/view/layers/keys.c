@@ -40,6 +40,17 @@ int layers_view_open_key(void *data, const struct inode *inode)
     return source_open_key(view->source, &key);
 }
 
+void layers_unmap_ids(const struct view *view, unsigned layer, struct statx *stx)
+{
+    uint32_t uid, gid;
+    if (!layers_of(view)->is_id_mapped[layer])
+        return;
+    if (id_map_to_disk(view->options->uid_map, stx->stx_uid, &uid) == 0)
+        stx->stx_uid = uid;
+    if (id_map_to_disk(view->options->gid_map, stx->stx_gid, &gid) == 0)
+        stx->stx_gid = gid;
+}
+
 uint64_t layers_ino(const struct layers *layers, unsigned layer, uint64_t ino)
 {
     uint32_t fs = layers->set->layers[layer].fs;

@@ -33,6 +33,7 @@ struct layer_uuid {
 
 struct layers {
     struct layer_set *set;
+    bool *is_id_mapped;       /* of each layer: its mount shows the view's ids already, not the disk's */
     struct layer_uuid *uuids; /* of the file system of each layer */
     int index_fd;             /* copies of objects with several links; -1: links are broken up */
     int work_fd; /* directory for what is made before it is renamed into place, on the upper's mount; -1 without upper
@@ -71,6 +72,9 @@ int layers_key_of_fd(struct view *view, unsigned layer, int fd, const struct sta
 
 /* The layer of an inode's topmost member. */
 unsigned layers_layer_of(const struct inode *inode);
+
+/* Turns the ids of an object of a layer whose mount maps them into those that are on disk. */
+void layers_unmap_ids(const struct view *view, unsigned layer, struct statx *stx);
 
 /* The number that the view shows for inode number ino on the file system of a layer: unique over the layers. */
 uint64_t layers_ino(const struct layers *layers, unsigned layer, uint64_t ino);

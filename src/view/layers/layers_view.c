@@ -5,6 +5,7 @@
 #include "sys/copy_meta.h"
 #include "sys/dirent.h"
 #include "sys/inode_fd.h"
+#include "sys/mount_table.h"
 #include "view/layers/layers.h"
 
 #include <dirent.h>
@@ -88,6 +89,26 @@ static void read_uuids(struct layers *layers)
         layers->uuids[i].is_usable = !has_twin(layers, i);
 }
 
+/*
+ * containers/storage gives id-mapped mounts of the layers to a mount program, and the map as an option as well. What
+ * such a mount shows is mapped once already.
+ */
+static void find_id_mapped_layers(struct layers *layers, const struct view_options *options)
+{
+    g_autoptr(mount_table) table = NULL;
+    layers->is_id_mapped = g_new0(bool, layers->set->n_layers);
+    if ((!options->uid_map && !options->gid_map) || mount_table_read(0, &table, NULL) < 0)
+        return;
+    for (unsigned i = layers->set->has_upper ? 1 : 0; i < layers->set->n_layers; i++) {
+        struct statx stx;
+        auto_fd int fd = open(layers->set->layers[i].path, O_PATH | O_CLOEXEC);
+        if (fd < 0 || inode_fd_statx(fd, &stx) < 0)
+            continue;
+        const struct mount_entry *entry = mount_table_find_id(table, (int)stx.stx_mnt_id);
+        layers->is_id_mapped[i] = entry && mount_entry_has_option(entry, "idmapped");
+    }
+}
+
 /* Marks are trusted.overlay.* where that may be set and nothing else is said, as with the kernel's overlayfs. */
 static enum overlay_xattr_form choose_form(const struct view_options *options)
 {
@@ -121,6 +142,7 @@ int layers_open(const struct view_options *options, struct layers **ret_layers, 
     int r = layer_set_open(&set_options, &layers->set, error);
     if (r == 0) {
         read_uuids(layers);
+        find_id_mapped_layers(layers, options);
         r = options->upper_dir ? open_work(layers, options, error) : 0;
     }
     if (r < 0)
@@ -142,6 +164,7 @@ void layers_free(struct layers *layers)
     fd_close(layers->index_fd);
     layer_set_free(layers->set);
     g_free(layers->uuids);
+    g_free(layers->is_id_mapped);
     g_free(layers);
 }
 
@@ -157,6 +180,7 @@ int layers_start(struct layers *layers, struct view *view)
 {
     view->hooks = &layers_view_hooks;
     view->hook_data = layers;
+    view->unmapped_root_is_root = true;
     pthread_mutex_init(&layers->switch_lock, NULL);
     layers->members = members_new(n_member_fds());
     layers->places = places_new();
@@ -226,6 +250,7 @@ int layers_view_root(struct view *view)
 static void adjust_statx(struct view *view, struct inode *inode, struct statx *stx)
 {
     struct layers *layers = layers_of(view);
+    layers_unmap_ids(view, layers_layer_of(inode), stx);
     uint64_t ino = layers_is_upper(inode) ? places_get_ino(layers->places, inode->nodeid) : 0;
     if (atomic_load(&inode->flags) & LAYERS_FLAG_INDEXED) {
         int fd = inode_table_get_fd(view->inodes, inode);

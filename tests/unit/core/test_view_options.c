@@ -66,6 +66,8 @@ static void test_effective_options(void **state)
         {"uidmap=0:100000:65536,gidmap=5:7:1:0:9:1",
          "uidmap=0:100000:65536,gidmap=0:9:1:5:7:1,cache=auto,passthrough=auto,uring=off," FLAGS},
         {"uidmap=0:1:1,uidmap=identity", PLAIN "," FLAGS},
+        {"uidmapping=:0:100000:65536,gidmapping=:5:6:7:",
+         "uidmap=100000:0:65536,gidmap=6:5:7,cache=auto,passthrough=auto,uring=off," FLAGS},
         {"uidmapping=0:1000:1:1:110000:65536,gidmapping=5:6:7",
          "uidmap=1000:0:1:110000:1:65536,gidmap=6:5:7,cache=auto,passthrough=auto,uring=off," FLAGS},
         {"control=/run/gidfs/a\\,b.sock",
