@@ -63,7 +63,8 @@ class MountProgram(MountTest):
     def test_user_namespace(self):
         maps = ("--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536")
         self.assertEqual("0 0\n0 0\n1001", self.in_container(
-            "localhost/tiny:1", "stat -c '%u %g' /etc; touch /new; stat -c '%u %g' /new; stat -c %u /home/alice", *maps))
+            "localhost/tiny:1",
+            "stat -c '%u %g' /etc; touch /new; stat -c '%u %g' /new; stat -c %u /home/alice", *maps))
         self.podman("run", "--name", "mapped", *maps, "localhost/tiny:1", "sh", "-ec",
                     "touch /by-root; chmod 600 /etc/group; chown 1001 /etc/machine-id")
         self.podman("commit", "-q", "mapped", "localhost/mapped")

@@ -7,8 +7,8 @@ import tempfile
 
 from .tools import clean_environment, run
 
-DIRECTORIES = ("bin", "sbin", "usr/bin", "usr/sbin", "etc", "proc", "sys", "dev", "tmp", "run", "root", "home/alice", "mnt",
-               "data", "var/tmp")
+DIRECTORIES = ("bin", "sbin", "usr/bin", "usr/sbin", "etc", "proc", "sys", "dev", "tmp", "run", "root", "home/alice",
+               "mnt", "data", "var/tmp")
 
 
 def make_root(path):
