@@ -649,14 +649,16 @@ class Survival(ServiceTest):
         view = self.create("data", self.make_source())["view"]
         device = os.stat(view).st_dev
         answer = self.call("POST", "/v1/upgrade", {"name": "data"})
-        self.assertEqual(answer["service"], "unchanged")
+        self.assertEqual((answer["service"], answer["errors"]), ("unchanged", []))
+        self.assertEqual([one["name"] for one in answer["upgraded"]], ["data"])
+        self.assertEqual(answer["upgraded"][0]["to"], self.call("GET", "/v1/service")["version"])
         self.assertEqual(self.call("POST", "/v1/upgrade", {})["service"], "unchanged")
 
         shutil.copy(binary("gidfsd"), self.directory / "new")
         (self.directory / "new").rename(program)
         answer = self.call("POST", "/v1/upgrade", {})
         self.assertEqual(answer["service"], "restarting")
-        self.assertEqual([one["name"] for one in answer["upgraded"] + answer["errors"]], ["data"])
+        self.assertEqual([one["name"] for one in answer["upgraded"]], ["data"], answer)
         pid = self.service.process.pid
         wait_until(lambda: os.stat(f"/proc/{pid}/exe").st_ino == os.stat(program).st_ino, "the new program")
         wait_until(self.service.socket_path.exists, "the socket")
