@@ -207,6 +207,7 @@ int viewd_mount(const struct viewd_request *request)
         unlink(request->options->control);
     if (error)
         fprintf(stderr, "%s: %s\n", request->program, error->message);
+    layers_free(s.layers);
     g_free(s.source);
     g_free(s.mountpoint);
     return status;
