@@ -264,7 +264,7 @@ class Play(ContainerTest):
             return
         self.assertEqual(got, expected, f"seed {self.seed}, {self.played[-12:]}")
         tidied = copy.deepcopy(after)
-        tidied.release_unused()  # which a verb for a container may do even if it is refused
+        tidied.recover()  # a verb for a container releases what is unused even if it is refused
         self.check(after, tidied)
 
     def start_again(self):
