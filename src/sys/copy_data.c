@@ -117,6 +117,11 @@ static int copy_extents(struct copying *copying, off_t size)
     return 0;
 }
 
+int copy_data_by_sharing(int from_fd, int to_fd)
+{
+    return ioctl(to_fd, FICLONE, from_fd) == 0 ? 0 : -EOPNOTSUPP;
+}
+
 int copy_data(int from_fd, int to_fd, copy_progress_fn progress, void *data)
 {
     struct stat st;
@@ -124,7 +129,7 @@ int copy_data(int from_fd, int to_fd, copy_progress_fn progress, void *data)
         return -errno;
     if (st.st_size == 0)
         return 0;
-    if (ioctl(to_fd, FICLONE, from_fd) == 0)
+    if (copy_data_by_sharing(from_fd, to_fd) == 0)
         return report(progress, st.st_size, data);
 
     struct copying copying = {.from_fd = from_fd, .to_fd = to_fd, .progress = progress, .data = data};

@@ -57,6 +57,47 @@ class CrossMount(LayersTest):
     def test_random_changes_through_either_three_lower(self):
         self.run_rounds(2, KERNEL_OPTIONS, 3)
 
+    def test_metacopies_of_the_kernel_are_read_and_completed(self):
+        layers = self.layers(1)
+        make_tree(layers.lower[0])
+        layers.mount_kernel("redirect_dir=on,metacopy=on")
+        for name in ("data", "program", "read", "secret"):
+            os.chown(layers.path / "plain" / name, 7, 7)
+        os.rename(layers.path / "plain" / "read", layers.path / "moved")
+        os.rename(layers.path / "plain", layers.path / "renamed")
+        before = snapshot(layers.path)
+        layers.unmount()
+        self.assertIn("trusted.overlay.metacopy", os.listxattr(layers.upper / "moved"))
+        view = layers.mount()
+        self.assertEqual(before, snapshot(view.path))
+        with open(view.path / "renamed" / "program", "a", encoding="ascii") as file:
+            file.write("more")
+        os.rename(view.path / "renamed" / "secret", view.path / "other")
+        before = snapshot(view.path)
+        layers.unmount()
+        layers.mount_kernel("redirect_dir=on,metacopy=on")
+        self.assertEqual(before, snapshot(layers.path))
+        layers.unmount()
+
+    def test_metacopies_of_big_files_are_read_by_the_kernel(self):
+        layers = self.layers(1)
+        content = os.urandom(1 << 20) * 8
+        (layers.lower[0] / "big").write_bytes(content)
+        view = layers.mount()
+        (view.path / "big").chmod(0o600)
+        os.setxattr(view.path / "big", "user.x", b"1")
+        marked = "trusted.overlay.metacopy" in os.listxattr(layers.upper / "big")
+        if marked:  # else its data is shared with the lower file
+            self.assertLess((layers.upper / "big").stat().st_blocks, 64)
+        layers.unmount()
+        layers.mount_kernel("redirect_dir=on,metacopy=on")
+        self.assertEqual((0o600, content), ((layers.path / "big").stat().st_mode & 0o777,
+                                            (layers.path / "big").read_bytes()))
+        layers.unmount()
+        view = layers.mount()
+        self.assertEqual(content, (view.path / "big").read_bytes())
+        self.assertNotIn("trusted.overlay.metacopy", os.listxattr(layers.upper / "big"))
+
     def test_layers_of_uppers(self):
         """What was an upper becomes a lower layer, marks, redirects and all."""
         layers = self.layers(1)

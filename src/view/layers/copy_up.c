@@ -87,6 +87,7 @@ struct copy_up {
     char temporary[LAYERS_TEMPORARY_SIZE];
     int fd;        /* the copy */
     bool to_index; /* it has more links */
+    bool is_metacopy;
 };
 
 static bool is_no_mark(const char *name, void *data)
@@ -99,26 +100,37 @@ static bool is_no_mark(const char *name, void *data)
 static int make_copy(struct copy_up *c)
 {
     bool is_file = S_ISREG(c->st.st_mode);
+    bool has_data_below = atomic_load(&c->inode->flags) & LAYERS_FLAG_METACOPY;
     auto_fd int readable = is_file ? inode_fd_reopen(c->from_fd, O_RDONLY | O_NONBLOCK) : -1;
-    if (is_file && readable < 0)
-        return readable;
+    auto_fd int data_fd = has_data_below ? metacopy_open_data(c->view, c->inode) : -1;
+    if ((is_file && readable < 0) || (has_data_below && data_fd < 0))
+        return readable < 0 ? readable : data_fd;
+    bool leave_data = c->extent == COPY_UP_META && !has_data_below && metacopy_suits(c->layers, &c->stx);
     struct copy_job job = {
         .from_fd = is_file ? readable : c->from_fd,
         .st = &c->st,
         .flags = c->layers->sync ? COPY_SYNC : 0,
         .keep_xattr = is_no_mark,
     };
-    if (is_file && c->extent == COPY_UP_EMPTY) {
+    if (is_file && c->extent == COPY_UP_EMPTY)
         c->st.st_size = 0;
+    if (is_file && (c->extent == COPY_UP_EMPTY || leave_data || has_data_below))
         job.flags = COPY_NO_DATA;
-    }
     int r;
     creds_set_fsetid(true);
     do {
         marks_temporary_name(c->layers, c->temporary);
         r = copy_object(&job, c->layers->work_fd, c->temporary, &c->fd);
     } while (r == -EEXIST);
+    if (r == 0 && leave_data)
+        r = metacopy_make(c->layers, c->fd, readable, &c->st, &c->is_metacopy);
+    else if (r == 0 && has_data_below && c->extent != COPY_UP_EMPTY)
+        r = metacopy_copy_data(data_fd, c->fd, &c->st);
     creds_set_fsetid(false);
+    if (r < 0) {
+        marks_discard(c->layers, c->temporary);
+        return r;
+    }
     /* A copy of one of several links, when they are broken up, is another object: it has no origin. */
     c->to_index = r == 0 && index_covers(c->layers, &c->stx);
     if (r == 0 && (S_ISDIR(c->st.st_mode) || c->st.st_nlink < 2 || c->to_index) &&
@@ -220,8 +232,10 @@ static int switch_inode(struct copy_up *c)
     places_set(c->layers->places, c->inode->nodeid, c->parent ? c->parent->inode->nodeid : 0, c->parent ? c->name : "",
                ino);
     inode_table_move(c->view->inodes, c->inode, &key, &fd, c->parent ? keep : INODE_KEEP_PINNED);
-    uint16_t flags =
-        LAYERS_FLAG_UPPER | (S_ISDIR(c->st.st_mode) ? LAYERS_FLAG_MERGED : 0) | (c->to_index ? LAYERS_FLAG_INDEXED : 0);
+    uint16_t flags = LAYERS_FLAG_UPPER | (S_ISDIR(c->st.st_mode) ? LAYERS_FLAG_MERGED : 0) |
+                     (c->to_index ? LAYERS_FLAG_INDEXED : 0) | (c->is_metacopy ? LAYERS_FLAG_METACOPY : 0);
+    if (!c->is_metacopy)
+        atomic_fetch_and(&c->inode->flags, (uint16_t)~LAYERS_FLAG_METACOPY);
     atomic_fetch_or_explicit(&c->inode->flags, flags, memory_order_release);
     data_files_drop(c->view->data_files, c->inode);
     note_bound(c);
@@ -299,13 +313,27 @@ static int copy_up_in(struct view *view, struct inode *inode, struct layers_dir 
     return r;
 }
 
+/* Brings the data up that an earlier copy-up left below. */
+static int complete(struct view *view, struct inode *inode)
+{
+    struct layers *layers = layers_of(view);
+    int r = 0;
+    if (!(atomic_load(&inode->flags) & LAYERS_FLAG_METACOPY))
+        return 0;
+    layers_hold(layers, inode->nodeid);
+    if (atomic_load(&inode->flags) & LAYERS_FLAG_METACOPY)
+        r = metacopy_complete(view, inode);
+    layers_release(layers, inode->nodeid);
+    return r;
+}
+
 int layers_copy_up(struct view *view, struct inode *inode, enum copy_up_extent extent)
 {
     struct layers *layers = layers_of(view);
     struct layers_dir parent;
     struct place place = {0};
     if (layers_is_upper(inode))
-        return 0;
+        return extent == COPY_UP_META ? 0 : complete(view, inode);
     if (!layers->set->has_upper)
         return -EROFS;
     int r = places_get(layers->places, inode->nodeid, &place);

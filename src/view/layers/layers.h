@@ -40,7 +40,8 @@ struct layers {
                   */
     bool aufs;   /* whiteouts are written in the AUFS form */
     bool may_redirect;
-    bool sync; /* copied data is on the disk before its name is */
+    bool metacopy; /* the data of big files may stay below */
+    bool sync;     /* copied data is on the disk before its name is */
     struct members *members;
     struct places *places;
     struct listings *listings;
@@ -147,6 +148,26 @@ int index_count_less(struct layers *layers, int fd);
 
 /* Takes the object out of the index once the view shows no link of it. */
 void index_tidy(struct layers *layers, int fd);
+
+/* metacopy.c: upper objects whose data is still below */
+
+/* Whether the metadata of an object of a lower layer may be copied up alone. */
+bool metacopy_suits(const struct layers *layers, const struct statx *stx);
+
+/*
+ * Gives the copy fd, which has everything of the file data_fd but its data, either that too, shared, or the mark that
+ * it lies below. *ret_is_metacopy tells which.
+ */
+int metacopy_make(const struct layers *layers, int fd, int data_fd, const struct stat *st, bool *ret_is_metacopy);
+
+/* Fills the data of a copy that has everything else; times and file capabilities stay as they are. */
+int metacopy_copy_data(int data_fd, int fd, const struct stat *st);
+
+/* Opens the data of a metacopy for reading: that of the lowest member by which it was last looked up. */
+int metacopy_open_data(struct view *view, struct inode *inode);
+
+/* Brings the data of a metacopy of the upper up too. With the inode held. */
+int metacopy_complete(struct view *view, struct inode *inode);
 
 /* copy_up.c */
 

@@ -132,6 +132,7 @@ int layers_open(const struct view_options *options, struct layers **ret_layers, 
     layers->aufs = options->whiteouts == VIEW_WHITEOUTS_AUFS;
     layers->may_redirect = options->redirect == VIEW_REDIRECT_ON;
     layers->sync = !options->volatile_upper;
+    layers->metacopy = !options->no_metacopy && layers->may_redirect;
     struct layer_set_options set_options = {
         .lower_dirs = (const char *const *)options->lower_dirs,
         .n_lower_dirs = options->n_lower_dirs,
@@ -271,14 +272,25 @@ static bool hides_xattr(const struct view *view, const char *name)
     return !overlay_xattr_to_view(name, view_name);
 }
 
+/* Whether the request in work changes metadata alone. */
+static bool changes_metadata_only(void)
+{
+    const struct fuse_in_header *header = request_current_header();
+    if (header->opcode == FUSE_SETXATTR || header->opcode == FUSE_REMOVEXATTR)
+        return true;
+    const struct fuse_setattr_in *in = (const void *)(header + 1);
+    return header->opcode == FUSE_SETATTR && !(in->valid & FATTR_SIZE);
+}
+
 static int prepare_write(struct view *view, struct inode *inode)
 {
-    return layers_copy_up(view, inode, COPY_UP_DATA);
+    return layers_copy_up(view, inode, changes_metadata_only() ? COPY_UP_META : COPY_UP_DATA);
 }
 
 static int prepare_open(struct view *view, struct inode *inode, int flags)
 {
-    if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC))
+    bool has_data_below = atomic_load(&inode->flags) & LAYERS_FLAG_METACOPY;
+    if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC) && !has_data_below)
         return layers_split_if_bound(view, inode);
     int r = layers_copy_up(view, inode, flags & O_TRUNC ? COPY_UP_EMPTY : COPY_UP_DATA);
     return r < 0 ? r : layers_split_if_bound(view, inode);

@@ -128,7 +128,7 @@ static void remember(struct view *view, const struct layers_dir *dir, const char
 {
     struct layers *layers = layers_of(view);
     uint64_t ino = layers_is_upper(inode) ? layers_number_from_below(layers, object) : 0;
-    if (ino != 0 || (layers->set->has_upper && !layers_is_upper(inode)))
+    if (ino != 0 || object->is_metacopy || (layers->set->has_upper && !layers_is_upper(inode)))
         places_set(layers->places, inode->nodeid, dir->inode->nodeid, name, ino);
     if (inode->type == DT_DIR) {
         struct merged *known = members_get(layers->members, inode->nodeid);

@@ -71,7 +71,7 @@ static int copy_up_side(struct renaming *n, struct side *side)
             r = index_count_less(n->layers, fd);
         return r < 0 ? r : find_side(n, side);
     }
-    if (side->object.members[0].layer == 0)
+    if (side->object.members[0].layer == 0 && !side->object.is_metacopy)
         return 0;
     uint64_t nodeid = inode_table_find(n->view->inodes, &side->key);
     struct inode *inode = nodeid ? inode_table_get(n->view->inodes, nodeid) : NULL;
