@@ -2,7 +2,7 @@
 /*
  * What is shown of volumes and attachments (behaviour C11): the registry's rows, compared with the kernel's mount
  * table. No view is touched, so that one that hangs holds no listing up. The mount table is read again only when the
- * kernel says that it has changed; looking up a mount in it is one hash.
+ * kernel says that it has changed, which is asked once for each listing; looking up a mount in it is one hash.
  */
 #include "mounts/registry_private.h"
 
@@ -51,10 +51,10 @@ static void describe_attachment(struct registry *registry, const struct attachme
         describe_elsewhere(row, ret_info);
         return;
     }
-    const struct mount_entry *entry = mount_table_find_target(registry_kernel(registry), row->target);
+    const struct mount_entry *entry = mount_table_find_target(registry->kernel, row->target);
     if (entry && (row->mount_id == 0 || entry->id == row->mount_id))
         return;
-    if (mount_table_find_id(registry_kernel(registry), (int)row->mount_id)) {
+    if (mount_table_find_id(registry->kernel, (int)row->mount_id)) {
         ret_info->note = "something else is mounted over it";
     } else {
         ret_info->state = "gone";
@@ -62,8 +62,8 @@ static void describe_attachment(struct registry *registry, const struct attachme
     }
 }
 
-void attachment_describe(struct registry *registry, const struct attachment *attachment, bool reused,
-                         attachment_visitor visit, void *data)
+static void show_attachment(struct registry *registry, const struct attachment *attachment, bool reused,
+                            attachment_visitor visit, void *data)
 {
     struct attachment_info info;
     describe_attachment(registry, attachment, &info);
@@ -71,10 +71,17 @@ void attachment_describe(struct registry *registry, const struct attachment *att
     visit(&info, data);
 }
 
+void attachment_describe(struct registry *registry, const struct attachment *attachment, bool reused,
+                         attachment_visitor visit, void *data)
+{
+    registry_kernel(registry);
+    show_attachment(registry, attachment, reused, visit, data);
+}
+
 /* The state and note of a volume's view. */
 static void describe_view(struct registry *registry, const struct volume *volume, struct volume_info *info)
 {
-    bool in_kernel = mount_table_find_target(registry_kernel(registry), volume->view) != NULL;
+    bool in_kernel = mount_table_find_target(registry->kernel, volume->view) != NULL;
 
     info->state = row_state_to_string(volume->row->state);
     if (!gid_book_in_range(registry->gids, volume->row->view_gid) && !volume->row->gid_given)
@@ -117,6 +124,7 @@ static void describe(struct registry *registry, struct volume *volume, bool reus
 
 void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data)
 {
+    registry_kernel(registry);
     describe(registry, volume, reused, true, visit, data);
 }
 
@@ -154,10 +162,13 @@ static int compare_names(gconstpointer a, gconstpointer b)
 void volume_visit_all(struct registry *registry, volume_visitor visit, void *data)
 {
     g_mutex_lock(&registry->lock);
-    g_autoptr(GPtrArray) volumes = registry_values(registry->volumes);
-    g_ptr_array_sort(volumes, compare_names);
-    for (guint i = 0; i < volumes->len; i++)
-        describe(registry, volumes->pdata[i], false, false, visit, data);
+    registry_kernel(registry);
+    if (!registry->sorted) {
+        registry->sorted = registry_values(registry->volumes);
+        g_ptr_array_sort(registry->sorted, compare_names);
+    }
+    for (guint i = 0; i < registry->sorted->len; i++)
+        describe(registry, registry->sorted->pdata[i], false, false, visit, data);
     g_mutex_unlock(&registry->lock);
 }
 
@@ -177,10 +188,11 @@ void attachment_visit_all(struct registry *registry, const char *volume, const c
                           attachment_visitor visit, void *data)
 {
     g_mutex_lock(&registry->lock);
+    registry_kernel(registry);
     g_autoptr(GPtrArray) attachments = registry_values(registry->attachments);
     g_ptr_array_sort(attachments, compare_ids);
     for (guint i = 0; i < attachments->len; i++)
         if (is_wanted(attachments->pdata[i], volume, container))
-            attachment_describe(registry, attachments->pdata[i], false, visit, data);
+            show_attachment(registry, attachments->pdata[i], false, visit, data);
     g_mutex_unlock(&registry->lock);
 }

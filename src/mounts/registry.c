@@ -102,6 +102,7 @@ struct volume *registry_add_volume(struct registry *registry, struct table_volum
     volume->control = g_strdup_printf("%s/control/%" G_GINT64_FORMAT ".sock", registry->run_dir, row->id);
     volume->attachments = g_ptr_array_new_with_free_func((GDestroyNotify)free_attachment);
     g_hash_table_insert(registry->volumes, row->name, volume);
+    g_clear_pointer(&registry->sorted, g_ptr_array_unref);
     source_watch_volume(registry, volume);
 
     g_autoptr(GBytes) key = source_key(row->device, row->handle);
@@ -118,6 +119,7 @@ void registry_forget_volume(struct registry *registry, struct volume *volume)
 {
     while (volume->attachments->len)
         registry_forget_attachment(registry, volume->attachments->pdata[0]);
+    g_clear_pointer(&registry->sorted, g_ptr_array_unref);
     source_watch_remove(registry->sources, volume->row->name);
     process_watch_remove(registry->keepers, volume->row->id);
     g_autoptr(GBytes) key = source_key(volume->row->device, volume->row->handle);
@@ -228,7 +230,7 @@ int registry_get_idle_volume(struct registry *registry, const char *name, struct
 /* A read that fails leaves the table of before: what it says is as good as it gets. */
 const struct mount_table *registry_kernel(struct registry *registry)
 {
-    if (registry->kernel && mount_monitor_drain(registry->monitor) == 0)
+    if (mount_monitor_drain(registry->monitor) == 0)
         return registry->kernel;
     g_autoptr(GError) error = NULL;
     struct mount_table *read = NULL;
@@ -371,6 +373,8 @@ int registry_open(const struct registry_settings *settings, struct registry **re
     if (r == 0)
         r = mount_monitor_new(&registry->monitor, error);
     if (r == 0)
+        r = mount_table_read(0, &registry->kernel, error);
+    if (r == 0)
         r = source_watch_new(&registry->sources, error);
     if (r == 0)
         r = process_watch_new(&registry->keepers, error);
@@ -403,6 +407,7 @@ void registry_close(struct registry *registry)
     g_hash_table_unref(registry->by_container);
     g_hash_table_unref(registry->containers);
     g_hash_table_unref(registry->by_source);
+    g_clear_pointer(&registry->sorted, g_ptr_array_unref);
     g_hash_table_unref(registry->volumes);
     g_mutex_lock(&registry->lock);
     while (registry->n_running_works)

@@ -52,6 +52,7 @@ struct registry {
     struct table *table;
     struct gid_book *gids;
     GHashTable *volumes;           /* name → struct volume, which it owns */
+    GPtrArray *sorted;             /* of all volumes, in order of name; NULL until somebody lists them again */
     GHashTable *by_source;         /* identity → GPtrArray of struct volume */
     GHashTable *attachments;       /* id → struct attachment */
     GHashTable *by_target;         /* attachment_key → struct attachment: the one that was added last */
