@@ -316,6 +316,60 @@ static void execute_outside(struct fixture *fixture, const char *sql)
         skip();
 }
 
+/* Puts a file of another directory, cut off at size bytes, in this fixture's place for it. */
+static void place_copy(struct fixture *fixture, const char *suffix, const char *content, gsize size)
+{
+    g_autofree char *path = g_strconcat(fixture->path, suffix, NULL);
+    assert_true(g_file_set_contents(path, content, (gssize)size, NULL));
+}
+
+/*
+ * A power loss in the midst of a write leaves the log cut off or torn anywhere behind what was synced. Wherever that
+ * is, the table opens, and holds the rows that were written first, whole.
+ */
+static void test_torn_log(void **state)
+{
+    struct fixture *fixture = *state;
+    const int n_written = 5;
+    g_autofree char *wal = g_strconcat(fixture->path, "-wal", NULL), *shm = g_strconcat(fixture->path, "-shm", NULL);
+    g_autofree char *file = NULL, *log = NULL;
+    gsize file_size = 0, log_size = 0;
+    guint n_before = 0;
+
+    struct table *table = open_table(fixture);
+    for (int i = 0; i < n_written; i++) {
+        g_autofree char *name = g_strdup_printf("volume-%d", i);
+        insert_volume(table, name, (gid_t)(50000 + i));
+    }
+    assert_true(g_file_get_contents(fixture->path, &file, &file_size, NULL));
+    assert_true(g_file_get_contents(wal, &log, &log_size, NULL));
+    table_close(table);
+
+    for (gsize size = 0; size <= log_size; size = size == log_size ? size + 1 : MIN(size + 2500, log_size)) {
+        g_unlink(shm);
+        place_copy(fixture, "", file, file_size);
+        place_copy(fixture, "-wal", log, size);
+        table = open_table(fixture);
+        g_autoptr(GPtrArray) rows = load_volumes(table);
+        assert_true(rows->len >= n_before);
+        for (guint i = 0; i < rows->len; i++)
+            assert_int_equal(((struct table_volume *)rows->pdata[i])->view_gid, 50000 + i);
+        n_before = rows->len;
+        table_close(table);
+    }
+    assert_int_equal(n_before, n_written);
+
+    g_autofree char *torn = g_memdup2(log, log_size);
+    memset(torn + log_size - 600, 0x5a, 600);
+    g_unlink(shm);
+    place_copy(fixture, "", file, file_size);
+    place_copy(fixture, "-wal", torn, log_size);
+    table = open_table(fixture);
+    g_autoptr(GPtrArray) rows = load_volumes(table);
+    assert_int_equal(rows->len, n_written - 1);
+    table_close(table);
+}
+
 static void test_refuses_empty(void **state)
 {
     struct fixture *fixture = *state;
@@ -420,6 +474,7 @@ int main(void)
         with_fixture(test_other_rows),
         with_fixture(test_transactions),
         with_fixture(test_full_disk),
+        with_fixture(test_torn_log),
         with_fixture(test_refuses_empty),
         with_fixture(test_refuses_foreign),
         with_fixture(test_refuses_other_program),
