@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FUSE requests straight into a gid view, without a kernel: the connection is one end of a socket pair, the source a
- * fresh directory. All requests of an input are sent before the view is served; it ends when they are answered.
+ * FUSE requests straight into a gid view or a layered one, without a kernel: the connection is one end of a socket
+ * pair, the source a fresh directory. All requests of an input are sent before the view is served; it ends when they
+ * are answered.
  *
  * Input: one byte of settings, then requests of an opcode (1), a nodeid (1), the size of the body (2, little-endian)
  * and the body. Nodeids count from 1 as the view gives them out. If the settings say so the second half is served by a
@@ -13,6 +14,7 @@
 #include "sys/creds.h"
 #include "sys/inode_fd.h"
 #include "view/gid/gid_view.h"
+#include "view/layers/layers_view.h"
 
 #include <cap-ng.h>
 #include <dirent.h>
@@ -40,13 +42,14 @@ enum setting {
     SETTING_SUCCESSOR = 1 << 1,
     SETTING_FSGROUP = 1 << 2,
     SETTING_NO_CACHE = 1 << 3,
+    SETTING_LAYERS = 1 << 4,
 };
 #define NODE_MASK   0x1f
 #define NODE_ROOT   0x20 /* the caller is root, not user 1000 */
 #define NODE_RESENT 0x40
 
 struct fuzzed {
-    char directory[32]; /* holds canary and source */
+    char directory[32]; /* holds canary, source, upper and work */
     int root_fd;
     struct view_options *options;
     struct transport_state *state;
@@ -99,10 +102,16 @@ static void check_canary(const struct fuzzed *f)
     unsigned n_entries = 0;
     while (dir && g_dir_read_name(dir))
         n_entries++;
-    FUZZ_CHECK(n_entries == 2);
+    FUZZ_CHECK(n_entries == 4);
 }
 
-/* canary, source/{file,dir/{inside},link → ../canary} */
+static void make_directory(const char *directory, const char *name)
+{
+    g_autofree char *path = g_build_filename(directory, name, NULL);
+    FUZZ_CHECK(g_mkdir_with_parents(path, 0755) == 0);
+}
+
+/* canary, source/{file,dir/{inside},link → ../canary}, and empty directories for an upper layer */
 static void make_source(struct fuzzed *f)
 {
     strcpy(f->directory, "/tmp/gidfs-fuzz-XXXXXX");
@@ -111,7 +120,9 @@ static void make_source(struct fuzzed *f)
     g_autofree char *dir = g_build_filename(source, "dir", NULL);
     g_autofree char *link = g_build_filename(source, "link", NULL);
     write_file(f->directory, "canary", CANARY);
-    FUZZ_CHECK(g_mkdir_with_parents(dir, 0755) == 0);
+    make_directory(source, "dir");
+    make_directory(f->directory, "upper");
+    make_directory(f->directory, "work");
     FUZZ_CHECK(symlink("../canary", link) == 0);
     write_file(source, "file", "some text\n");
     write_file(dir, "inside", "more text\n");
@@ -144,7 +155,7 @@ static unsigned n_open_fds(void)
     return n;
 }
 
-static int open_key(void *data, const struct inode *inode)
+static int open_gid_key(void *data, const struct inode *inode)
 {
     struct view *view = data;
     return source_open_key(view->source, &inode->key);
@@ -208,14 +219,17 @@ static size_t send_request(struct fuzzed *f, int socket, const uint8_t *data, si
 static void serve(struct view *view, struct fuzzed *f, int dev_fd)
 {
     struct fuse_lowlevel_ops ops = {0};
-    gid_view_ops(view->options, &ops);
+    if (view->hook_data)
+        layers_view_ops(view->options, &ops);
+    else
+        gid_view_ops(view->options, &ops);
     struct transport_config config = {
         .dev_fd = dev_fd,
         .state = f->state,
         .buffers = f->buffers,
         .wants = {.passthrough = true, .max_stack_depth = 1, .cache = true, .posix_acl = true},
         .ops = &ops,
-        .raw = gid_view_raw,
+        .raw = view->hook_data ? layers_view_raw : gid_view_raw,
         .forget = view_forget_one,
         .thread_start = thread_start,
         .userdata = view,
@@ -224,6 +238,17 @@ static void serve(struct view *view, struct fuzzed *f, int dev_fd)
     FUZZ_CHECK(transport_new(&config, &view->transport) == 0);
     transport_serve(view->transport);
     transport_free(view->transport);
+}
+
+static void start(struct view *view, struct layers *layers, int root_fd)
+{
+    FUZZ_CHECK(view_init(view) == 0);
+    if (!layers) {
+        FUZZ_CHECK(gid_view_root(view, root_fd) == 0);
+        return;
+    }
+    FUZZ_CHECK(layers_start(layers, view) == 0);
+    FUZZ_CHECK(layers_view_root(view) == 0);
 }
 
 /* One worker's life: it gets the requests of data, answers and is gone. Returns how much of data it took. */
@@ -238,15 +263,20 @@ static size_t run_worker(struct fuzzed *f, const uint8_t *data, size_t size, boo
         taken += n;
     shutdown(ends[1], SHUT_WR);
 
+    struct layers *layers = NULL; /* no directory is removed behind a view: opening must succeed */
+    FUZZ_CHECK(f->options->n_lower_dirs == 0 || layers_open(f->options, &layers, NULL) == 0);
     struct view view = {.options = f->options, .source = f->source, .dev_fd = ends[0]};
-    struct inode_table_config config = {
-        .state = f->inodes, .n_fds_max = 16, .n_pinned_max = 64, .open_key = open_key, .data = &view};
+    struct inode_table_config config = {.state = f->inodes,
+                                        .n_fds_max = 16,
+                                        .n_pinned_max = 64,
+                                        .open_key = layers ? layers_view_open_key : open_gid_key,
+                                        .data = &view};
     FUZZ_CHECK(inode_table_new(&config, &view.inodes) == 0);
-    FUZZ_CHECK(view_init(&view) == 0);
-    FUZZ_CHECK(gid_view_root(&view, f->root_fd) == 0);
+    start(&view, layers, f->root_fd);
     serve(&view, f, ends[0]);
     view_finish(&view);
     inode_table_free(view.inodes);
+    layers_free(layers);
     close(ends[0]);
     close(ends[1]);
     return taken;
@@ -262,14 +292,23 @@ static void close_records(struct fuzzed *f)
             close(f->source->mounts[i].fd);
 }
 
-static void begin(struct fuzzed *f, uint8_t settings)
+static char *choose_options(const struct fuzzed *f, uint8_t settings)
 {
     const char *view = settings & SETTING_IDENTITY  ? "suid"
                        : settings & SETTING_FSGROUP ? "gid=5001,policy=fsgroup"
                                                     : "gid=5001";
-    g_autofree char *text = g_strconcat(view, settings & SETTING_NO_CACHE ? ",cache=none" : NULL, NULL);
-    FUZZ_CHECK(view_options_parse(text, &f->options, NULL) == 0);
+    const char *cache = settings & SETTING_NO_CACHE ? ",cache=none" : "";
+    if (!(settings & SETTING_LAYERS))
+        return g_strconcat(view, cache, NULL);
+    return g_strdup_printf("%s%s,userxattr,lowerdir=%s/source,upperdir=%s/upper,workdir=%s/work", view, cache,
+                           f->directory, f->directory, f->directory);
+}
+
+static void begin(struct fuzzed *f, uint8_t settings)
+{
     make_source(f);
+    g_autofree char *text = choose_options(f, settings);
+    FUZZ_CHECK(view_options_parse(text, &f->options, NULL) == 0);
     f->state = zeroed(sizeof(*f->state));
     f->source = zeroed(sizeof(*f->source));
     f->inodes = zeroed(inode_state_size(N_INODES));

@@ -10,7 +10,7 @@ RENAME, LINK, OPEN, READ, WRITE, STATFS, RELEASE, FSYNC, SETXATTR, GETXATTR = 12
 LISTXATTR, REMOVEXATTR, FLUSH, INIT, OPENDIR, READDIR, RELEASEDIR, FSYNCDIR = 23, 24, 25, 26, 27, 28, 29, 30
 ACCESS, CREATE, INTERRUPT, DESTROY, IOCTL, POLL, NOTIFY_REPLY, BATCH_FORGET = 34, 35, 36, 38, 39, 40, 41, 42
 FALLOCATE, READDIRPLUS, RENAME2, LSEEK, COPY_FILE_RANGE, SYNCFS, TMPFILE, STATX = 43, 44, 45, 46, 47, 50, 51, 52
-IDENTITY, SUCCESSOR, FSGROUP, NO_CACHE = 1, 2, 4, 8
+IDENTITY, SUCCESSOR, FSGROUP, NO_CACHE, LAYERS = 1, 2, 4, 8, 16
 ROOT, RESENT = 0x20, 0x40
 ACL = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in (
     (1, 7, 0xffffffff), (2, 7, 1000), (4, 5, 0xffffffff), (0x10, 7, 0xffffffff), (0x20, 5, 0xffffffff)))
@@ -120,7 +120,8 @@ def main():
     target = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(__file__) + "/corpus/requests")
     target.mkdir(parents=True, exist_ok=True)
     for name, body in INPUTS.items():
-        for suffix, settings in (("gid", 0), ("identity", IDENTITY), ("fsgroup", FSGROUP | NO_CACHE)):
+        for suffix, settings in (("gid", 0), ("identity", IDENTITY), ("fsgroup", FSGROUP | NO_CACHE),
+                                 ("layers", IDENTITY | LAYERS), ("layers-gid", LAYERS | NO_CACHE)):
             if name == "resent":
                 settings |= SUCCESSOR
             (target / f"{name}-{suffix}").write_bytes(bytes([settings]) + body)
