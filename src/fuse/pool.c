@@ -305,10 +305,10 @@ int pool_run(struct pool *pool)
     if (!started)
         return -EAGAIN;
     monitor(pool);
-    for (unsigned i = 0; i < pool->n_threads; i++) {
+    for (unsigned i = 0; i < pool->n_threads; i++)
         pthread_join(pool->threads[i].thread, NULL);
+    for (unsigned i = 0; i < pool->n_threads; i++) /* until the last has ended, it may wake any other */
         pthread_cond_destroy(&pool->threads[i].wake);
-    }
     return 0;
 }
 
