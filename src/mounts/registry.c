@@ -320,6 +320,18 @@ static int lock_state_dir(struct registry *registry, GError **error)
     return 0;
 }
 
+/*
+ * Layers and uppers hold set-uid programs of images, which are none for the users of this host: nobody but root enters
+ * STATE/rootfs and RUN/rootfs.
+ */
+static int make_rootfs_store(struct registry *registry, GError **error)
+{
+    g_autofree char *path = g_build_filename(registry->state_dir, "rootfs", NULL);
+    if (g_mkdir(path, 0700) < 0 && errno != EEXIST)
+        return gidfs_error_errno(error, errno, "make %s", path);
+    return 0;
+}
+
 static int make_run_directories(struct registry *registry, const char *run_dir, GError **error)
 {
     int r = mount_run_dir_prepare(run_dir, &registry->run_dir, error);
@@ -330,7 +342,7 @@ static int make_run_directories(struct registry *registry, const char *run_dir, 
     g_autofree char *control = g_build_filename(registry->run_dir, "control", NULL);
     registry->rootfs_dir = g_build_filename(registry->run_dir, "rootfs", NULL);
     if ((g_mkdir(views, 0755) < 0 && errno != EEXIST) || (g_mkdir(control, 0700) < 0 && errno != EEXIST) ||
-        (g_mkdir(registry->rootfs_dir, 0755) < 0 && errno != EEXIST))
+        (g_mkdir(registry->rootfs_dir, 0700) < 0 && errno != EEXIST))
         return gidfs_error_errno(error, errno, "make %s, %s and %s", views, control, registry->rootfs_dir);
     return 0;
 }
@@ -368,6 +380,8 @@ int registry_open(const struct registry_settings *settings, struct registry **re
         r = lock_state_dir(registry, error);
     if (r == 0)
         r = table_open(path, &registry->table, error);
+    if (r == 0)
+        r = make_rootfs_store(registry, error);
     if (r == 0)
         r = make_run_directories(registry, settings->run_dir, error);
     if (r == 0)

@@ -6,7 +6,7 @@ import subprocess
 import tarfile
 import unittest
 
-from harness import is_mount_point, main, run, wait_until
+from harness import is_mount_point, main, run, run_as
 from harness.api import ApiError
 from test_service import ServiceTest
 
@@ -64,6 +64,12 @@ class Views(RootfsTest):
         self.assertFalse((self.service.state_dir / "rootfs/web").exists())
         self.assertEqual((self.source / "base/etc/base").read_text(), "base")
         self.refused("not-found", self.remove_rootfs)
+
+    def test_users_of_the_host_stay_out(self):
+        made = self.make()
+        for path in made["path"], made["upper"]:
+            with self.assertRaises(PermissionError):
+                run_as(1001, os.listdir, path)
 
     def test_read_only_with_a_gid(self):
         made = self.make(read_only=True, gid=7001, policy="fsgroup")
