@@ -166,15 +166,19 @@ static bool read_impure(const struct layers *layers, const struct layers_dir *di
     return inode_fd_getxattr(top->fd, overlay_xattr_name(layers->set->form, OVERLAY_XATTR_IMPURE), &value, 1) == 1;
 }
 
-/* The object of an entry. Its layer is known from the listing: of anything but a directory only that one is asked. */
-static int find_listed(struct answer *a, const struct layer_listing_entry *listed, struct layer_object *ret_object)
+/*
+ * The directory without the members that are known from the listing not to have an entry: those above its layer, but
+ * for the upper, where it may have come meanwhile. members has room for all; what it is given is borrowed.
+ */
+static struct merged part_for(struct answer *a, const struct layer_listing_entry *listed, struct layer_member *members)
 {
     const struct layer_object *dir = &a->dir->merged->object;
-    struct layer_object part = {.n_members = 0};
-    for (unsigned i = 0; i < dir->n_members && part.n_members == 0; i++)
-        if (dir->members[i].layer == listed->layer)
-            part = (struct layer_object){.members = dir->members + i, .n_members = dir->n_members - i};
-    return layer_object_lookup(layers_of(a->view)->set, part.n_members ? &part : dir, listed->name, ret_object, NULL);
+    bool has_upper = layers_of(a->view)->set->has_upper;
+    struct merged part = {.object = {.members = members}, .nodeid = a->dir->merged->nodeid};
+    for (unsigned i = 0; i < dir->n_members; i++)
+        if (dir->members[i].layer >= listed->layer || (has_upper && dir->members[i].layer == 0))
+            members[part.object.n_members++] = dir->members[i];
+    return part;
 }
 
 static uint64_t number_of(struct answer *a, const struct layer_listing_entry *listed)
@@ -184,7 +188,7 @@ static uint64_t number_of(struct answer *a, const struct layer_listing_entry *li
     if (!a->is_impure || listed->layer != 0)
         return own;
     g_auto(layer_object) object = {0};
-    if (find_listed(a, listed, &object) < 0)
+    if (layers_find(a->view, a->dir, listed->name, &object) < 0)
         return own;
     ino = layers_number_from_below(layers, &object);
     return ino ? ino : own;
@@ -198,7 +202,10 @@ static void plain_entry(struct answer *a, const struct layer_listing_entry *list
 static void full_entry(struct answer *a, const struct layer_listing_entry *listed, struct fuse_entry_param *ret_entry)
 {
     struct inode *inode;
-    if (layers_lookup(a->view, a->dir, listed->name, ret_entry, &inode) < 0)
+    struct layer_member members[LAYER_SET_MAX + 1];
+    struct merged part = part_for(a, listed, members);
+    struct layers_dir dir = {.inode = a->dir->inode, .merged = &part};
+    if (layers_lookup(a->view, &dir, listed->name, ret_entry, &inode) < 0)
         *ret_entry = (struct fuse_entry_param){.attr = {.st_ino = listed->ino, .st_mode = DTTOIF(listed->type)}};
 }
 
