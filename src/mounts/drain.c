@@ -3,6 +3,10 @@
  * Taking views down without releasing their volumes: before an upgrade of the machine, and when one hangs.
  */
 #include "mounts/registry_private.h"
+#include "mounts/rootfs_private.h"
+
+#include <errno.h>
+#include <string.h>
 
 /* Takes the view of an idle volume down; the row stays, as not mounted. */
 static int drain(struct registry *registry, struct volume *volume, bool force, GError **error)
@@ -32,6 +36,23 @@ static int drain(struct registry *registry, struct volume *volume, bool force, G
     return r;
 }
 
+/* The rows stay as mounted: the next start mounts them again. */
+static void drain_rootfs(struct registry *registry, bool force, volume_drained_fn done, void *data)
+{
+    g_autofree char **ids = (char **)g_hash_table_get_keys_as_array(registry->rootfs, NULL);
+    g_auto(GStrv) kept = g_strdupv(ids);
+    for (char **id = kept; *id; id++) {
+        g_autoptr(GError) error = NULL;
+        struct rootfs *rootfs = NULL;
+        int r = rootfs_get_idle(registry, *id, &rootfs, &error);
+        if (r == -ENOENT || (r == 0 && strcmp(rootfs->row->kind, "flat") == 0))
+            continue;
+        if (r == 0)
+            rootfs_unmount(registry, rootfs, force, &error);
+        done(*id, error, data);
+    }
+}
+
 void registry_drain(struct registry *registry, bool force, volume_drained_fn done, void *data)
 {
     g_mutex_lock(&registry->lock);
@@ -45,6 +66,7 @@ void registry_drain(struct registry *registry, bool force, volume_drained_fn don
         drain(registry, volume, force, &error);
         done(*name, error, data);
     }
+    drain_rootfs(registry, force, done, data);
     g_mutex_unlock(&registry->lock);
 }
 

@@ -124,6 +124,16 @@ class Views(RootfsTest):
             self.remove_rootfs(force=True)
         self.assertEqual(self.listed(), {})
 
+    def test_drain(self):
+        idle, used = (pathlib.Path(self.make(name)["path"]) for name in ("idle", "used"))
+        with open(used / "etc/base"):
+            answer = self.call("POST", "/v1/drain", {})
+        self.assertEqual((answer["unmounted"], [one["name"] for one in answer["left"]]), (["idle"], ["used"]))
+        self.assertFalse(is_mount_point(idle))
+        self.restart()
+        self.assertTrue(is_mount_point(idle))
+        self.assertEqual({one["state"] for one in self.listed().values()}, {"mounted"})
+
     def test_bad_requests(self):
         self.refused("bad-request", self.make, layers=[])
         self.refused("bad-request", self.make, layers=["relative"])
