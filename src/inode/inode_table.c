@@ -505,14 +505,20 @@ void inode_table_forget(struct inode_table *t, uint64_t nodeid, uint64_t n_looku
         fd_close(remains.fd);
 }
 
-bool inode_table_read_key(struct inode_table *t, uint64_t nodeid, struct inode_key *ret_key, uint8_t *ret_type)
+bool inode_table_look(struct inode_table *t, uint64_t nodeid, struct inode_view *ret_view)
 {
     pthread_mutex_lock(&t->lock);
     const struct inode *inode = get_locked(t, nodeid);
-    if (inode) {
-        *ret_key = inode->key;
-        *ret_type = inode->type;
-    }
+    if (inode)
+        *ret_view = (struct inode_view){.key = inode->key, .flags = atomic_load(&inode->flags), .type = inode->type};
+    pthread_mutex_unlock(&t->lock);
+    return inode;
+}
+
+struct inode *inode_table_get_any(struct inode_table *t, uint64_t nodeid)
+{
+    pthread_mutex_lock(&t->lock);
+    struct inode *inode = get_locked(t, nodeid);
     pthread_mutex_unlock(&t->lock);
     return inode;
 }

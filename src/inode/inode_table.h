@@ -63,8 +63,19 @@ struct inode_remains {
 bool inode_table_forget_taking(struct inode_table *table, uint64_t nodeid, uint64_t n_lookups,
                                struct inode_remains *ret_remains);
 
-/* The key of an inode that may be forgotten meanwhile. False if it is. */
-bool inode_table_read_key(struct inode_table *table, uint64_t nodeid, struct inode_key *ret_key, uint8_t *ret_type);
+/*
+ * For a nodeid that no request is about, so that it may be forgotten at any time: what is known of it. False if it is
+ * forgotten.
+ */
+struct inode_view {
+    struct inode_key key;
+    uint16_t flags;
+    uint8_t type;
+};
+bool inode_table_look(struct inode_table *table, uint64_t nodeid, struct inode_view *ret_view);
+
+/* The same for a caller that keeps all others from forgetting: the inode itself, or NULL. */
+struct inode *inode_table_get_any(struct inode_table *table, uint64_t nodeid);
 
 /* The nodeid of the inode with this key, 0 if the kernel knows none. */
 uint64_t inode_table_find(struct inode_table *table, const struct inode_key *key);

@@ -14,22 +14,22 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #define LEASE_MS      3000 /* how long the descriptor stays after it could have been asked for again */
 #define RETRY_MS      20
-#define SHARE_OF_TIME 100 /* looking takes no more than this part of the time */
+#define SHARE_OF_TIME 100 /* looking takes no more than this part of a processor's time */
 
 struct listeners {
     struct echo_state *echo;
     const char *mountpoint;
     dev_t device;
     int ask_fd;
-    int tree_fd;  /* what echo->tree_fd was set to; the worker can write there */
-    pid_t looker; /* 0: nobody looks */
-    uint64_t began_ms;
+    int tree_fd;           /* what echo->tree_fd was set to; the worker can write there */
+    pid_t looker;          /* 0: nobody looks */
     uint64_t lease_end_ms; /* of echo->tree_fd */
 };
 
@@ -84,7 +84,6 @@ uint64_t listeners_due_ms(const struct listeners *l)
 
 static void begin_to_look(struct listeners *l)
 {
-    l->began_ms = stats_now_ms();
     l->looker = fork();
     if (l->looker == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -117,9 +116,15 @@ static void take_away(struct listeners *l)
         l->tree_fd = fd_close(l->tree_fd);
 }
 
-static void take_result(struct listeners *l, bool listened_to)
+static uint64_t ms_of(struct timeval t)
 {
-    uint64_t now = stats_now_ms(), next_ms = now + (now - l->began_ms) * SHARE_OF_TIME;
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_usec / 1000;
+}
+
+static void take_result(struct listeners *l, bool listened_to, const struct rusage *usage)
+{
+    uint64_t used_ms = ms_of(usage->ru_utime) + ms_of(usage->ru_stime);
+    uint64_t now = stats_now_ms(), next_ms = now + used_ms * SHARE_OF_TIME;
     l->looker = 0;
     if (listened_to && l->tree_fd < 0)
         l->tree_fd = open_mount(l);
@@ -134,8 +139,9 @@ void listeners_handle(struct listeners *l)
 {
     eventfd_t n;
     int status;
-    if (l->looker > 0 && waitpid(l->looker, &status, WNOHANG) == l->looker)
-        take_result(l, WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+    struct rusage usage;
+    if (l->looker > 0 && wait4(l->looker, &status, WNOHANG, &usage) == l->looker)
+        take_result(l, WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS, &usage);
     if (eventfd_read(l->ask_fd, &n) == 0 && l->looker == 0)
         begin_to_look(l);
     if (l->tree_fd >= 0 && stats_now_ms() >= l->lease_end_ms && l->looker == 0)

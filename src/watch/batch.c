@@ -110,20 +110,19 @@ static uint64_t find_one(struct batch *b, const struct handle *handle)
 /* The directory that a directory is in, 0 if the kernel does not know it. */
 static uint64_t parent_of(struct batch *b, uint64_t nodeid)
 {
-    struct inode_key key;
+    struct inode_view dir;
     struct handle handle;
-    uint8_t type;
-    if (nodeid == 1 || !inode_table_read_key(b->config.inodes, nodeid, &key, &type))
+    if (nodeid == 1 || !inode_table_look(b->config.inodes, nodeid, &dir))
         return 0;
-    auto_fd int fd = b->config.open_key(b->config.data, &key);
+    auto_fd int fd = b->config.open_key(b->config.data, &dir.key);
     return fd >= 0 && handle_of_name(fd, "..", &handle) == 0 ? find_one(b, &handle) : 0;
 }
 
 /* Whether the kernel may hold pages of a file: with passthrough it never does. */
 static bool may_have_pages(struct batch *b, uint64_t nodeid)
 {
-    const struct inode *inode = inode_table_get(b->config.inodes, nodeid);
-    return inode && !(atomic_load(&inode->flags) & INODE_FLAG_PASSTHROUGH);
+    struct inode_view inode;
+    return inode_table_look(b->config.inodes, nodeid, &inode) && !(inode.flags & INODE_FLAG_PASSTHROUGH);
 }
 
 /*
@@ -144,13 +143,12 @@ static void take_object(struct batch *b, const struct fanotify_change *change, u
 static void order_name(struct batch *b, enum order_kind kind, const struct fanotify_change *change, uint64_t dir,
                        unsigned echo)
 {
-    struct inode_key key;
-    uint8_t type;
+    struct inode_view inode;
     struct order named = {.kind = (uint16_t)kind, .nodeid = dir};
-    if (echo_is_possible(&b->config.state->echo) && inode_table_read_key(b->config.inodes, dir, &key, &type)) {
+    if (echo_is_possible(&b->config.state->echo) && inode_table_look(b->config.inodes, dir, &inode)) {
         named.echo = (uint16_t)echo;
         named.parent = find_one(b, &change->object);
-        named.generation = dir == 1 ? 0 : b->config.generation(&key);
+        named.generation = dir == 1 ? 0 : b->config.generation(&inode.key);
     }
     if (kind == ORDER_ENTRY || named.echo != 0)
         order_with(b, &named, change->name);
@@ -257,8 +255,8 @@ int batch_drop_all(struct batch *b)
     order(b, ORDER_EPOCH, 0, 0);
     for (guint i = 0; i < b->stales->len; i++) {
         const struct stale *stale = &g_array_index(b->stales, struct stale, i);
-        const struct inode *inode = inode_table_get(b->config.inodes, stale->nodeid);
-        if (inode && inode->type == DT_DIR)
+        struct inode_view inode;
+        if (inode_table_look(b->config.inodes, stale->nodeid, &inode) && inode.type == DT_DIR)
             order(b, ORDER_WAIT, stale->nodeid, 0);
     }
     order_stales(b);

@@ -120,7 +120,7 @@ static void cover_node(void *data, uint64_t nodeid)
 {
     struct watch *w = data;
     pthread_mutex_lock(&w->marks_lock);
-    struct inode *inode = inode_table_get(w->config.inodes, nodeid);
+    struct inode *inode = inode_table_get_any(w->config.inodes, nodeid);
     auto_fd int fd = inode ? w->config.open_key(w->config.data, &inode->key) : -1;
     if (fd >= 0)
         mark(w, inode, fd);
@@ -133,7 +133,7 @@ static void hush(void *data, uint64_t nodeid)
     const unsigned marked = INODE_FLAG_WATCHED | INODE_FLAG_QUIET;
     struct watch *w = data;
     pthread_mutex_lock(&w->marks_lock);
-    struct inode *inode = inode_table_get(w->config.inodes, nodeid);
+    struct inode *inode = inode_table_get_any(w->config.inodes, nodeid);
     uint16_t flags = inode ? atomic_fetch_or(&inode->flags, INODE_FLAG_WRITTEN) : 0;
     if (flags & INODE_FLAG_WRITTEN && !(flags & marked) && inode->type == DT_REG) {
         auto_fd int fd = w->config.open_key(w->config.data, &inode->key);
@@ -164,7 +164,7 @@ bool watch_listen(struct watch *w, struct inode *inode, int fd)
 /* A mark that ignores must not outlive the record that says so. With marks_lock held. */
 static void listen_before_forgetting(struct watch *w, uint64_t nodeid)
 {
-    struct inode *inode = inode_table_get(w->config.inodes, nodeid);
+    struct inode *inode = inode_table_get_any(w->config.inodes, nodeid);
     if (!inode || !(atomic_load(&inode->flags) & INODE_FLAG_QUIET))
         return;
     auto_fd int fd = w->config.open_key(w->config.data, &inode->key);

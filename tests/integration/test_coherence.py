@@ -1,5 +1,4 @@
 """Changes behind a view are seen in it (behaviour B10), also where the kernel has cached what was there before."""
-import contextlib
 import os
 import pathlib
 import random
@@ -194,29 +193,26 @@ class Overflow(Fresh):
         for number in range(100):
             (self.source / f"file{number}").write_text("old")
         self.assertEqual([3] * 100, [size(self.path / f"file{number}") for number in range(100)])
-        worker = self.stop_listening()
         limit = int(pathlib.Path("/proc/sys/fs/fanotify/max_queued_events").read_text())
         if limit > 100000:
             self.skipTest(f"the kernel's queue takes {limit} changes")
-        for number in range(limit + 1000):  # each a change that does not merge with another one
-            os.close(os.open(self.source / f"more{number % 5000}-{number}", os.O_CREAT | os.O_WRONLY))
-            os.unlink(self.source / f"more{number % 5000}-{number}")
+        (self.source / "first").write_text("")
+        self.becomes(True, os.path.exists, self.path / "first")
+        notifier, = notifiers_of(self.control.worker())
+        os.kill(notifier, signal.SIGSTOP)  # so its queue fills up, and then the kernel's
+        for number in range(limit + 8000):  # each a change that does not merge with another one
+            path = self.source / f"more-{number}"
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+            os.unlink(path)
         for number in range(100):
             (self.source / f"file{number}").write_text("newer")
         (self.source / "file7").unlink()
-        with contextlib.suppress(ProcessLookupError):  # ended and replaced, if this has taken long
-            os.kill(worker, signal.SIGCONT)
+        os.kill(notifier, signal.SIGCONT)
         self.becomes(False, os.path.exists, self.path / "file7")
         for number in set(range(100)) - {7}:
             self.becomes(5, size, self.path / f"file{number}")
         self.becomes(sorted(os.listdir(self.source)), lambda: sorted(os.listdir(self.path)))
         wait_until(lambda: self.control.stats()["n_lost_changes"] > 0, "the loss is noticed")
-
-    def stop_listening(self):
-        """Stops the worker: nobody reads the queue."""
-        worker = self.control.stats()["worker_pid"]
-        os.kill(worker, signal.SIGSTOP)
-        return worker
 
 
 class Death(Fresh):
@@ -244,15 +240,18 @@ class Death(Fresh):
         self.assertFalse((self.path / "one").exists())
         (self.source / "one").write_text("")
         self.becomes(True, os.path.exists, self.path / "one")
-        children = pathlib.Path(f"/proc/{control.worker()}/task").glob("*/children")
-        notifiers = [int(pid) for file in children for pid in file.read_text().split()]
-        self.assertEqual(1, len(notifiers))
-        os.kill(notifiers[0], signal.SIGKILL)
+        notifier, = notifiers_of(control.worker())
+        os.kill(notifier, signal.SIGKILL)
         for number in range(20):
             self.assertFalse((self.path / f"more{number}").exists())
             (self.source / f"more{number}").write_text("")
             self.becomes(True, os.path.exists, self.path / f"more{number}")
         self.assertEqual(1, control.stats()["n_workers_started"])
+
+
+def notifiers_of(worker):
+    children = pathlib.Path(f"/proc/{worker}/task").glob("*/children")
+    return [int(pid) for file in children for pid in file.read_text().split()]
 
 
 def outcome(ask, *arguments):

@@ -292,11 +292,10 @@ static void test_lasting_nodeids_are_those_of_the_disk(void **state)
     assert_int_equal(lasting->nodeid, 77);
     assert_true(made->nodeid >= INODE_ID_MADE);
     assert_ptr_equal(inode_table_get(f->table, 77), lasting);
-    struct inode_key key;
-    uint8_t type;
-    assert_true(inode_table_read_key(f->table, 77, &key, &type));
-    assert_memory_equal(key.bytes, lasting->key.bytes, key.n_bytes);
-    assert_false(inode_table_read_key(f->table, 78, &key, &type));
+    struct inode_view seen;
+    assert_true(inode_table_look(f->table, 77, &seen));
+    assert_memory_equal(seen.key.bytes, lasting->key.bytes, seen.key.n_bytes);
+    assert_false(inode_table_look(f->table, 78, &seen));
     assert_ptr_equal(inode_table_get(f->table, made->nodeid), made);
     assert_null(inode_table_get(f->table, 78));
     inode_table_forget(f->table, 77, 1);
