@@ -532,6 +532,14 @@ uint64_t inode_table_find(struct inode_table *t, const struct inode_key *key)
     return nodeid;
 }
 
+struct inode_key inode_table_get_key(struct inode_table *t, const struct inode *inode)
+{
+    pthread_mutex_lock(&t->lock);
+    struct inode_key key = inode->key;
+    pthread_mutex_unlock(&t->lock);
+    return key;
+}
+
 void inode_table_move(struct inode_table *t, struct inode *inode, const struct inode_key *key, int *fd,
                       enum inode_keep keep)
 {

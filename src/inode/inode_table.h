@@ -80,6 +80,9 @@ struct inode *inode_table_get_any(struct inode_table *table, uint64_t nodeid);
 /* The nodeid of the inode with this key, 0 if the kernel knows none. */
 uint64_t inode_table_find(struct inode_table *table, const struct inode_key *key);
 
+/* The inode's key now: it may be moved at any time. */
+struct inode_key inode_table_get_key(struct inode_table *table, const struct inode *inode);
+
 /*
  * Gives the inode another key and another descriptor at once (copy-up). Users of the old descriptor go on with the new
  * one, which takes its number; *fd is taken over otherwise. keep as for inode_table_intern().

@@ -255,7 +255,7 @@ static int run(struct copy_up *c)
         r = inode_fd_statx(c->from_fd, &c->stx);
     if (r < 0)
         return r;
-    c->from_layer = layers_layer_of(c->inode);
+    c->from_layer = layers_layer_of(c->view, c->inode);
     layers_unmap_ids(c->view, c->from_layer, &c->stx);
     statx_to_stat(&c->stx, &c->st);
     r = make_copy(c);

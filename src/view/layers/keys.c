@@ -23,17 +23,20 @@ int layers_key_of_fd(struct view *view, unsigned layer, int fd, const struct sta
     return 0;
 }
 
-unsigned layers_layer_of(const struct inode *inode)
+unsigned layers_layer_of(const struct view *view, const struct inode *inode)
 {
+    if (layers_is_upper(inode))
+        return 0;
+    struct inode_key key = inode_table_get_key(view->inodes, inode);
     uint16_t number;
-    memcpy(&number, inode->key.bytes + inode->key.n_bytes - sizeof(number), sizeof(number));
+    memcpy(&number, key.bytes + key.n_bytes - sizeof(number), sizeof(number));
     return number;
 }
 
 int layers_view_open_key(void *data, const struct inode *inode)
 {
     const struct view *view = data;
-    struct inode_key key = inode->key;
+    struct inode_key key = inode_table_get_key(view->inodes, inode);
     if (key.n_bytes <= sizeof(uint16_t))
         return -ESTALE;
     key.n_bytes -= sizeof(uint16_t);

@@ -72,7 +72,7 @@ int layers_key_of_fd(struct view *view, unsigned layer, int fd, const struct sta
                      enum inode_keep *ret_keep);
 
 /* The layer of an inode's topmost member. */
-unsigned layers_layer_of(const struct inode *inode);
+unsigned layers_layer_of(const struct view *view, const struct inode *inode);
 
 /* Turns the ids of an object of a layer whose mount maps them into those that are on disk. */
 void layers_unmap_ids(const struct view *view, unsigned layer, struct statx *stx);

@@ -251,7 +251,7 @@ int layers_view_root(struct view *view)
 static void adjust_statx(struct view *view, struct inode *inode, struct statx *stx)
 {
     struct layers *layers = layers_of(view);
-    layers_unmap_ids(view, layers_layer_of(inode), stx);
+    layers_unmap_ids(view, layers_layer_of(view, inode), stx);
     uint64_t ino = layers_is_upper(inode) ? places_get_ino(layers->places, inode->nodeid) : 0;
     if (atomic_load(&inode->flags) & LAYERS_FLAG_INDEXED) {
         int fd = inode_table_get_fd(view->inodes, inode);
@@ -260,7 +260,7 @@ static void adjust_statx(struct view *view, struct inode *inode, struct statx *s
             inode_table_put_fd(view->inodes, inode);
         }
     }
-    stx->stx_ino = ino ? ino : layers_ino(layers, layers_layer_of(inode), stx->stx_ino);
+    stx->stx_ino = ino ? ino : layers_ino(layers, layers_layer_of(view, inode), stx->stx_ino);
     /* What a merged directory holds is in several: as with the kernel's overlayfs, its links are not counted. */
     if (S_ISDIR(stx->stx_mode) && (view->options->static_nlink || atomic_load(&inode->flags) & LAYERS_FLAG_MERGED))
         stx->stx_nlink = 1;

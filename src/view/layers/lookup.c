@@ -23,7 +23,7 @@ static int rebuild(struct view *view, struct inode *inode, struct merged **ret_m
     int r = own_fd < 0 ? -errno : 0;
     inode_table_put_fd(view->inodes, inode);
     if (r == 0)
-        r = layer_object_from_member(layers->set, layers_layer_of(inode), own_fd, &object);
+        r = layer_object_from_member(layers->set, layers_layer_of(view, inode), own_fd, &object);
     /* A removed directory that is still somebody's working directory: it is empty, and can't be filled. */
     if (r == -ESTALE && own_fd >= 0)
         r = -ENOENT;
