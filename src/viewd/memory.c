@@ -4,6 +4,7 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -55,6 +56,9 @@ int memory_create(uint32_t n_inodes_max, struct memory *ret_memory, GError **err
     auto_fd int fd = memfd_create("gidfs-view", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0 || ftruncate(fd, (off_t)l.end) < 0)
         return gidfs_error_errno(error, errno, "reserve the memory of the view");
+    /* A worker could else cut it off, and the keeper die of looking at what is gone. */
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return gidfs_error_errno(error, errno, "seal the memory of the view");
     int r = map(fd, &l, n_inodes_max, ret_memory, error);
     if (r < 0)
         return r;

@@ -146,6 +146,14 @@ class Confined(MountTest):
                 else:
                     self.assertEqual(self.source.stat().st_dev, device, target)
 
+    def test_the_memory_that_is_shared_with_the_keeper_cannot_be_cut_off(self):
+        view, control = self.start()
+        worker = control.worker()
+        memory = next(fd for fd, target in descriptors_of(worker).items() if target.startswith("/memfd:gidfs"))
+        with open(memory, "r+b", buffering=0) as file:
+            self.assert_errno(errno.EPERM, file.truncate, 0)
+        as_member(os.listdir, view.path)
+
     def test_no_descriptor_of_the_caller_stays(self):
         canary = self.directory / "canary"
         canary.write_text("canary\n")
