@@ -578,7 +578,14 @@ class Recover(ContainerTest):
         for pid in [keeper, *map(int, workers)]:
             os.kill(pid, signal.SIGKILL)
         self.service.start()
-        self.assertTrue(os.stat(self.root / "data").st_gid == 50000)
+
+        def is_served():
+            try:
+                return os.stat(self.root / "data").st_gid == 50000
+            except OSError:
+                return False
+
+        wait_until(is_served, "the view to be served again")  # the killed may end only after the service looked
         (self.root / "data" / "works").write_text("again")
         self.assertEqual((self.source / "data" / "works").read_text(), "again")
         self.assertEqual(len(entries(self.root / "data")), 1)
