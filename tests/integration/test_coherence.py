@@ -4,6 +4,7 @@ import pathlib
 import random
 import shutil
 import signal
+import threading
 import time
 
 from harness import MountTest, main, run, scaled, wait_until
@@ -163,14 +164,24 @@ class Changes(Fresh):
         self.assertEqual([], os.listdir(self.path / "dir"))
 
     def test_a_thousand_random_changes_leave_nothing_stale(self):
+        """Readers fill the caches all the time, so that answers are under way while something changes."""
         chooser = random.Random(20260729)
         for number in range(6):
             (self.source / f"dir{number}").mkdir()
-        for _ in range(50):
-            for _ in range(20):
-                change(chooser, self.source)
-                read(chooser, self.path)
-            self.becomes(tree(self.source), tree, self.path)
+        done = threading.Event()
+        readers = [threading.Thread(target=read_until, args=(done, random.Random(number), self.path))
+                   for number in range(3)]
+        for reader in readers:
+            reader.start()
+        try:
+            for _ in range(50):
+                for _ in range(20):
+                    change(chooser, self.source)
+                self.becomes(tree(self.source), tree, self.path)
+        finally:
+            done.set()
+            for reader in readers:
+                reader.join()
 
 
 class ChangesOfAnIdentityView(Changes):
@@ -321,6 +332,12 @@ def read(chooser, root):
     path = pick(chooser, root)
     for ask in (os.lstat, os.listdir, os.readlink, pathlib.Path.read_bytes):
         outcome(ask, path if ask is not os.listdir else path.parent)
+
+
+def read_until(done, chooser, root):
+    while not done.is_set():
+        read(chooser, root)
+        outcome(os.listdir, root)
 
 
 def tree(root):
