@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -388,6 +389,13 @@ static int keep(struct keeper *k)
     return go_on < 0 ? go_on : 0;
 }
 
+/* The socket at the path, 0 if there is none: a view that was mounted again has put its own there. */
+static ino_t socket_inode(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 ? st.st_ino : 0;
+}
+
 int keeper_run(const struct keeper_config *config)
 {
     struct keeper k = {.config = config,
@@ -397,6 +405,7 @@ int keeper_run(const struct keeper_config *config)
     sandbox_keeper(&needs);
     inode_fd_finish(); /* or workers could have the whole of /proc, by the descriptors that they share */
     int r = prepare(&k);
+    ino_t own_socket = k.control ? socket_inode(config->options->control) : 0;
     if (r == 0)
         r = start_worker(&k);
     if (r == 0) {
@@ -404,7 +413,7 @@ int keeper_run(const struct keeper_config *config)
         r = keep(&k);
     }
     listeners_free(k.listeners);
-    if (k.control)
+    if (k.control && socket_inode(config->options->control) == own_socket)
         unlink(config->options->control);
     control_free(k.control);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
