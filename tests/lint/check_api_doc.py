@@ -17,6 +17,8 @@ def compare(what, documented, served):
             errors.append(f"the service has the {what} {key}, docs/api.md has not")
         elif documented[key] != served[key]:
             errors.append(f"{what} {key}: {documented[key]} in docs/api.md, {served[key]} in the service")
+    for key in sorted(set(documented) - set(served)):
+        errors.append(f"docs/api.md has the {what} {key}, the service has not")
 
 
 documented = {}
