@@ -91,6 +91,11 @@ int gid_book_load_volume(struct gid_book *book, const struct table_volume *row, 
     return hold_one_more(book, row->view_gid, error);
 }
 
+int gid_book_load_gid(struct gid_book *book, gid_t gid, GError **error)
+{
+    return hold_one_more(book, gid, error);
+}
+
 static void keep_quarantined(struct gid_book *book, struct table_quarantined *row)
 {
     struct gid_quarantined *quarantined = g_new0(struct gid_quarantined, 1);

@@ -21,6 +21,7 @@ bool gid_book_in_range(const struct gid_book *book, gid_t gid);
 
 /* What the table knows at a start. The row of the second becomes the book's, or is freed. */
 int gid_book_load_volume(struct gid_book *book, const struct table_volume *row, GError **error);
+int gid_book_load_gid(struct gid_book *book, gid_t gid, GError **error); /* of a rootfs */
 int gid_book_load_quarantined(struct gid_book *book, struct table_quarantined *row, GError **error);
 
 /* A gid from the pool, or the given one, for one more volume. Refusals: exhausted, bad-request, busy. */

@@ -8,6 +8,7 @@
  */
 #include "base/log.h"
 #include "mounts/registry_private.h"
+#include "mounts/rootfs_private.h"
 #include "sys/proc_groups.h"
 #include "sys/unix_peer.h"
 
@@ -148,6 +149,7 @@ static GArray *collect_holders(struct registry *registry)
     GArray *holders = g_array_new(FALSE, TRUE, sizeof(struct gid_holder));
     GHashTableIter iter;
     struct volume *volume;
+    const struct rootfs *rootfs;
     struct gid_quarantined *quarantined;
 
     g_hash_table_iter_init(&iter, registry->volumes);
@@ -155,6 +157,13 @@ static GArray *collect_holders(struct registry *registry)
         const struct table_volume *row = volume->row;
         struct gid_holder holder = {row->view_gid, false, false, row->name, row->source, row->created_s, NULL};
         g_array_append_val(holders, holder);
+    }
+    g_hash_table_iter_init(&iter, registry->rootfs);
+    while (g_hash_table_iter_next(&iter, NULL, (void **)&rootfs)) {
+        const struct table_rootfs *row = rootfs->row;
+        struct gid_holder holder = {row->view_gid, false, false, row->id, row->path, row->created_s, NULL};
+        if (row->view_gid)
+            g_array_append_val(holders, holder);
     }
     g_hash_table_iter_init(&iter, gid_book_quarantined(registry->gids));
     while (g_hash_table_iter_next(&iter, NULL, (void **)&quarantined)) {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "mounts/recovery.h"
 #include "mounts/registry_private.h"
+#include "mounts/rootfs_private.h"
 
 static struct volume *find_by_id(struct registry *registry, int64_t id)
 {
@@ -25,6 +26,8 @@ static bool is_dead(struct registry *registry, int64_t id)
 {
     struct volume *volume;
 
+    if (id < 0)
+        return rootfs_has_died(registry, id);
     while ((volume = find_by_id(registry, id)) && volume->operation) {
         g_autoptr(GError) ignored = NULL;
         bool created = false;
@@ -44,7 +47,8 @@ static void tell_step(const struct recovery_step *step, bool done, const GError 
                   step->name, error->message);
 }
 
-/* The thread of the menders. data is the id of a volume, or 0 to look after all of them. */
+/* The thread of the menders. data is the id of a volume, the (negative) key of a rootfs, or 0 to look after all of
+ * them. */
 static void mend(void *data, void *user_data)
 {
     struct registry *registry = user_data;

@@ -178,6 +178,7 @@ static int mount_rootfs(struct registry *registry, struct rootfs *rootfs, GError
     g_mutex_unlock(&registry->lock);
     int r = rootfs_mount(registry, rootfs, &problem);
     g_mutex_lock(&registry->lock);
+    rootfs->dead = rootfs->dead && r < 0;
     g_free(rootfs->problem);
     rootfs->problem = problem ? g_strdup(problem->message) : NULL;
     rootfs_end(registry, rootfs);

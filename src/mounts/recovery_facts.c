@@ -190,16 +190,18 @@ static void collect_container(struct registry *registry, const struct container 
 }
 
 /* Asking the control socket waits for nobody. */
-static void collect_rootfs(const struct rootfs *rootfs, GArray *array)
+static void collect_rootfs(struct registry *registry, struct rootfs *rootfs, GArray *array)
 {
     const struct table_rootfs *row = rootfs->row;
-    bool is_flat = strcmp(row->kind, "flat") == 0;
+    bool is_flat = rootfs_is_flat(rootfs);
+    if (!is_flat && !rootfs->busy)
+        rootfs->dead = !rootfs_is_alive(registry, rootfs);
     const struct recovery_rootfs fact = {
         .id = row->id,
         .path = row->path,
         .state = state_of(row->state),
         .flat = is_flat,
-        .view_dead = !is_flat && !rootfs_is_alive(rootfs),
+        .view_dead = rootfs->dead,
         .busy = rootfs->busy,
     };
     g_array_append_val(array, fact);
@@ -255,7 +257,7 @@ static void collect_rows(struct registry *registry, struct recovery_findings *fi
         collect_container(registry, containers->pdata[i], findings->containers);
     g_autoptr(GPtrArray) rootfs = registry_values(registry->rootfs);
     for (guint i = 0; i < rootfs->len; i++)
-        collect_rootfs(rootfs->pdata[i], findings->rootfs);
+        collect_rootfs(registry, rootfs->pdata[i], findings->rootfs);
 }
 
 int recovery_collect(struct registry *registry, const char *const *live, struct recovery_findings *ret_findings,

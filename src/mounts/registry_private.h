@@ -134,6 +134,9 @@ int volume_bring_up(struct registry *registry, struct volume *volume, GError **e
 int volume_release(struct registry *registry, struct volume *volume, bool force, struct volume_released *ret_released,
                    GError **error);
 
+/* One more holder of a gid that a caller gave: not one that the pool gave to a volume. */
+int volume_take_given_gid(struct registry *registry, gid_t gid, GError **error);
+
 /* Changes the row's state, table first. */
 int volume_set_state(struct registry *registry, struct volume *volume, enum row_state state, GError **error);
 

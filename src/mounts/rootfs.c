@@ -3,6 +3,7 @@
  * free. */
 #include "mounts/rootfs.h"
 
+#include "base/log.h"
 #include "mounts/rootfs_private.h"
 #include "sys/unix_peer.h"
 
@@ -14,14 +15,26 @@ struct rootfs *rootfs_find(struct registry *registry, const char *id)
     return g_hash_table_lookup(registry->rootfs, id);
 }
 
+/* The same after every start: a view that is adopted listens on the socket of this name. */
+static int64_t key_of(const char *id)
+{
+    g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, id, -1);
+    hash[15] = '\0'; /* an id is longer than the path of a socket may be */
+    return -(int64_t)(g_ascii_strtoull(hash, NULL, 16) + 2);
+}
+
+bool rootfs_is_flat(const struct rootfs *rootfs)
+{
+    return strcmp(rootfs->row->kind, "flat") == 0;
+}
+
 struct rootfs *rootfs_add(struct registry *registry, struct table_rootfs *row)
 {
     struct rootfs *rootfs = g_new0(struct rootfs, 1);
-    g_autofree char *key = g_compute_checksum_for_string(G_CHECKSUM_SHA1, row->id, -1);
 
     rootfs->row = row;
-    key[16] = '\0'; /* an id is longer than the path of a socket may be */
-    rootfs->control = g_strdup_printf("%s/control/r-%s.sock", registry->run_dir, key);
+    rootfs->key = key_of(row->id);
+    rootfs->control = g_strdup_printf("%s/control/%" G_GINT64_FORMAT ".sock", registry->run_dir, rootfs->key);
     rootfs->own_dir = g_build_filename(registry->state_dir, "rootfs", row->id, NULL);
     g_hash_table_insert(registry->rootfs, row->id, rootfs);
     return rootfs;
@@ -38,6 +51,7 @@ void rootfs_free(struct rootfs *rootfs)
 
 void rootfs_forget(struct registry *registry, struct rootfs *rootfs)
 {
+    process_watch_remove(registry->keepers, rootfs->key);
     g_hash_table_remove(registry->rootfs, rootfs->row->id);
 }
 
@@ -48,9 +62,13 @@ int rootfs_load(struct registry *registry, GError **error)
     if (r < 0)
         return r;
     g_ptr_array_set_free_func(rows, NULL); /* the rows move into the registry */
-    for (guint i = 0; i < rows->len; i++)
-        rootfs_add(registry, rows->pdata[i]);
-    return 0;
+    for (guint i = 0; i < rows->len; i++) {
+        struct table_rootfs *row = rows->pdata[i];
+        rootfs_add(registry, row);
+        if (r == 0 && row->view_gid)
+            r = gid_book_load_gid(registry->gids, row->view_gid, error);
+    }
+    return r;
 }
 
 static int refuse_no_rootfs(const char *id, GError **error)
@@ -86,10 +104,38 @@ int rootfs_set_state(struct registry *registry, struct rootfs *rootfs, enum row_
     return 0;
 }
 
-bool rootfs_is_alive(const struct rootfs *rootfs)
+bool rootfs_is_alive(struct registry *registry, struct rootfs *rootfs)
 {
-    pid_t pid;
-    return unix_peer_pid(rootfs->control, &pid) != -ECONNREFUSED;
+    pid_t pid = 0;
+    int r = unix_peer_pid(rootfs->control, &pid);
+    if (r == 0 && process_watch_add(registry->keepers, rootfs->key, pid) == -ESRCH)
+        r = -ECONNREFUSED;
+    rootfs->keeper_pid = r == 0 ? pid : 0;
+    return r != -ECONNREFUSED;
+}
+
+static struct rootfs *find_by_key(struct registry *registry, int64_t key)
+{
+    GHashTableIter iter;
+    struct rootfs *rootfs;
+    g_hash_table_iter_init(&iter, registry->rootfs);
+    while (g_hash_table_iter_next(&iter, NULL, (void **)&rootfs))
+        if (rootfs->key == key)
+            return rootfs;
+    return NULL;
+}
+
+bool rootfs_has_died(struct registry *registry, int64_t key)
+{
+    struct rootfs *rootfs;
+    while ((rootfs = find_by_key(registry, key)) && rootfs->busy)
+        g_cond_wait(&registry->changed, &registry->lock);
+    if (!rootfs || !mount_table_find_target(registry_kernel(registry), rootfs->row->path) ||
+        rootfs_is_alive(registry, rootfs))
+        return false;
+    log_error("rootfs \"%s\": the keeper of its view died; mounting it again", rootfs->row->id);
+    rootfs->dead = true;
+    return true;
 }
 
 void rootfs_describe(struct registry *registry, const struct rootfs *rootfs, struct rootfs_info *ret_info)
@@ -99,13 +145,18 @@ void rootfs_describe(struct registry *registry, const struct rootfs *rootfs, str
     *ret_info = (struct rootfs_info){.row = row, .state = row_state_to_string(row->state)};
     if (rootfs->busy)
         return;
-    if (rootfs->problem) {
+    if (row->state == ROW_RELEASING) {
+        ret_info->note = rootfs->problem;
+    } else if (rootfs->problem) {
         ret_info->state = "failed";
         ret_info->note = rootfs->problem;
-    } else if (row->state == ROW_MOUNTED && strcmp(row->kind, "view") == 0 &&
+    } else if (row->state == ROW_MOUNTED && !rootfs_is_flat(rootfs) &&
                !mount_table_find_target(registry_kernel(registry), row->path)) {
         ret_info->state = "missing";
         ret_info->note = "the view was unmounted by somebody else; gidfs recover mounts it again";
+    } else if (rootfs->dead) {
+        ret_info->state = "dead";
+        ret_info->note = "the view's processes are gone; it is being mounted again";
     }
 }
 

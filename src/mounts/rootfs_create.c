@@ -19,8 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define VIEW_START_TIMEOUT_MS 30000
+#define KEEPER_END_TIMEOUT_MS 300
 #define UNPACK_TIMEOUT_MS     (60 * 60 * 1000)
 
 static int check_maps(const struct rootfs_request *request, GError **error)
@@ -55,6 +57,19 @@ static int check_upper(const struct rootfs_request *request, GError **error)
     return 0;
 }
 
+/* Two views that write to one upper would destroy it. With the lock held. */
+static int check_upper_is_free(struct registry *registry, const struct table_rootfs *row, GError **error)
+{
+    GHashTableIter iter;
+    const struct rootfs *other;
+    g_hash_table_iter_init(&iter, registry->rootfs);
+    while (row->upper && g_hash_table_iter_next(&iter, NULL, (void **)&other))
+        if (g_strcmp0(other->row->upper, row->upper) == 0 || g_strcmp0(other->row->work, row->work) == 0)
+            return refuse(error, REFUSAL_BUSY, "upper %s: the rootfs \"%s\" has this upper or work directory",
+                          row->upper, other->row->id);
+    return 0;
+}
+
 static int check_request(const struct rootfs_request *request, GError **error)
 {
     if (container_id_check(request->id, error) < 0 || check_maps(request, error) < 0 || check_upper(request, error) < 0)
@@ -82,6 +97,9 @@ static int locate_layer(const char *own_dir, const char *layer, size_t position,
     }
     if (!S_ISDIR(st.st_mode))
         return refuse(error, REFUSAL_BAD_REQUEST, "layer %s: neither a directory nor a tar", layer);
+    if (path_is_within(own_dir, resolved))
+        return refuse(error, REFUSAL_BAD_REQUEST, "layer %s: the service's own directory %s lies in it; take another",
+                      layer, own_dir);
     g_ptr_array_add(directories, g_strdup(resolved));
     return 0;
 }
@@ -172,12 +190,35 @@ static int make_directory(const char *path, GError **error)
     return 0;
 }
 
+/*
+ * An upper of our own has the owner and mode of the top layer's root: they are what the view's root shows. It appears
+ * with them by a rename, so that one which a crash left is not taken for complete.
+ */
+static int make_upper(const struct rootfs *rootfs, GError **error)
+{
+    const char *upper = rootfs->row->upper;
+    struct stat st;
+    if (!upper || !path_is_within(upper, rootfs->own_dir) || g_file_test(upper, G_FILE_TEST_EXISTS))
+        return make_directory(upper, error);
+    const char *top = rootfs->row->layers[g_strv_length(rootfs->row->layers) - 1];
+    g_autofree char *new = g_strdup_printf("%s.new", upper);
+    int r = make_directory(new, error);
+    if (r == 0 && stat(top, &st) < 0)
+        return gidfs_error_errno(error, errno, "layer %s", top);
+    if (r == 0 &&
+        (chown(new, st.st_uid, st.st_gid) < 0 || chmod(new, st.st_mode & 07777) < 0 || g_rename(new, upper) < 0))
+        return gidfs_error_errno(error, errno, "make the upper %s", upper);
+    return r;
+}
+
 int rootfs_mount(struct registry *registry, struct rootfs *rootfs, GError **error)
 {
     g_autofree char *options = options_of(rootfs);
     const char *argv[] = {registry->view_program, "-o", options, rootfs->row->path, NULL};
 
-    int r = make_directory(rootfs->row->upper, error);
+    if (rootfs->keeper_pid) /* of a view that somebody unmounted: until its end it has the control socket */
+        process_wait_end(rootfs->keeper_pid, KEEPER_END_TIMEOUT_MS);
+    int r = make_upper(rootfs, error);
     if (r == 0)
         r = make_directory(rootfs->row->work, error);
     if (r == 0)
@@ -186,8 +227,10 @@ int rootfs_mount(struct registry *registry, struct rootfs *rootfs, GError **erro
         return r;
     g_unlink(rootfs->control);
     r = launch_program(argv, VIEW_START_TIMEOUT_MS, error);
-    if (r == 0)
+    if (r == 0) {
+        rootfs_is_alive(registry, rootfs);
         return 0;
+    }
     g_prefix_error(error, "rootfs \"%s\": its view cannot be mounted: ", rootfs->row->id);
     mount_unmount(rootfs->row->path, 0, MOUNT_UNMOUNT_DETACH, NULL); /* one that came too late */
     g_rmdir(rootfs->row->path);
@@ -198,8 +241,10 @@ static int unpack_layer(const char *tar, const char *directory, GError **error)
 {
     g_autofree char *program = program_path("gidfs-rootfs");
     const char *argv[] = {program, "unpack", tar, directory, NULL};
-    int r = make_directory(directory, error);
-    return r < 0 ? r : launch_program(argv, UNPACK_TIMEOUT_MS, error);
+    if (make_directory(directory, error) < 0)
+        return -EIO;
+    int r = launch_program(argv, UNPACK_TIMEOUT_MS, error);
+    return r < 0 ? refuse_as(error, REFUSAL_BAD_REQUEST) : 0; /* as a rule it is no tar */
 }
 
 static int unpack_layers(struct rootfs *rootfs, const struct rootfs_request *request, GError **error)
@@ -253,9 +298,17 @@ static int add_and_finish(struct registry *registry, const struct rootfs_request
     if (rootfs_find(registry, request->id))
         return refuse(error, REFUSAL_EXISTS, "rootfs \"%s\": the id is taken; remove it first, or take another",
                       request->id);
-    int r = table_rootfs_insert(registry->table, row, error);
+    int r = check_upper_is_free(registry, row, error);
+    if (r == 0 && row->view_gid)
+        r = volume_take_given_gid(registry, row->view_gid, error);
     if (r < 0)
         return r;
+    r = table_rootfs_insert(registry->table, row, error);
+    if (r < 0) {
+        if (row->view_gid)
+            gid_book_drop(registry->gids, row->view_gid);
+        return r;
+    }
     *ret_rootfs = rootfs_add(registry, g_steal_pointer(&row));
     return finish(registry, *ret_rootfs, request, error);
 }

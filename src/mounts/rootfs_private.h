@@ -10,9 +10,11 @@
  */
 struct rootfs {
     struct table_rootfs *row;
-    char *control; /* RUN/control/rootfs-N.sock */
-    char *own_dir; /* STATE/rootfs/ID: unpacked layers, upper and work */
-    char *problem; /* why the view is not up, or NULL */
+    int64_t key;      /* of its keeper, and of its gid in quarantine: negative, so that it is no volume's id */
+    char *control;    /* RUN/control/KEY.sock */
+    char *own_dir;    /* STATE/rootfs/ID: unpacked layers, upper and work */
+    char *problem;    /* why the view is not up, or NULL */
+    pid_t keeper_pid; /* 0: unknown; of whoever is busy */
     bool busy;
     bool dead; /* mounted, and nobody serves it; by the probe of recovery */
 };
@@ -27,7 +29,13 @@ void rootfs_describe(struct registry *registry, const struct rootfs *rootfs, str
 int rootfs_get_idle(struct registry *registry, const char *id, struct rootfs **ret_rootfs, GError **error);
 void rootfs_end(struct registry *registry, struct rootfs *rootfs); /* busy no more */
 int rootfs_set_state(struct registry *registry, struct rootfs *rootfs, enum row_state state, GError **error);
-bool rootfs_is_alive(const struct rootfs *rootfs); /* may be called without the lock for a busy one */
+
+/* Finds its keeper and hears of that one's end from now on; false if it is dead. Without the lock for a busy one. */
+bool rootfs_is_alive(struct registry *registry, struct rootfs *rootfs);
+
+/* Whether the view behind this key is mounted, and nobody serves it: it is to be mounted again. */
+bool rootfs_has_died(struct registry *registry, int64_t key);
+bool rootfs_is_flat(const struct rootfs *rootfs);
 
 /* rootfs_create.c: mounts the view of a busy one; without the lock. */
 int rootfs_mount(struct registry *registry, struct rootfs *rootfs, GError **error);

@@ -7,6 +7,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/program_path.h"
+#include "core/path_rules.h"
+#include "mounts/container_private.h"
 #include "mounts/rootfs_private.h"
 #include "sys/launch.h"
 #include "sys/mount_api.h"
@@ -15,15 +17,11 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#define REMOVE_TIMEOUT_MS (60 * 60 * 1000)
-
-static bool is_flat(const struct rootfs *rootfs)
-{
-    return strcmp(rootfs->row->kind, "flat") == 0;
-}
+#define REMOVE_TIMEOUT_MS     (60 * 60 * 1000)
+#define KEEPER_END_TIMEOUT_MS 300
 
 /* Without the lock. One that is not mounted is as good as unmounted. */
-static int unmount_view(struct rootfs *rootfs, bool force, GError **error)
+static int unmount_view(struct registry *registry, struct rootfs *rootfs, bool force, GError **error)
 {
     g_autoptr(GError) problem = NULL;
     const char *path = rootfs->row->path;
@@ -37,6 +35,10 @@ static int unmount_view(struct rootfs *rootfs, bool force, GError **error)
         g_propagate_error(error, g_steal_pointer(&problem));
         return r;
     }
+    process_watch_remove(registry->keepers, rootfs->key);
+    if (rootfs->keeper_pid) /* as a rule it ends at once, and a gid that nobody holds does not look held then */
+        process_wait_end(rootfs->keeper_pid, KEEPER_END_TIMEOUT_MS);
+    rootfs->keeper_pid = 0;
     if (g_rmdir(path) < 0 && errno != ENOENT)
         log_warning("%s: it cannot be removed: %s", path, g_strerror(errno));
     return 0;
@@ -52,12 +54,28 @@ static int remove_directory(const char *path, GError **error)
     return launch_program(argv, REMOVE_TIMEOUT_MS, error);
 }
 
-static int take_apart(struct rootfs *rootfs, bool force, GError **error)
+/*
+ * What a flattening made. One that was not finished has made nothing at its target, where somebody else's files may be
+ * by now, but the directory beside it that provision/flatten.c works in.
+ */
+static int remove_flat(const struct rootfs *rootfs, bool is_finished, GError **error)
 {
-    int r = is_flat(rootfs) ? 0 : unmount_view(rootfs, force, error);
+    const char *path = rootfs->row->path;
+    if (is_finished)
+        return remove_directory(path, error);
+    g_autofree char *parent = g_path_get_dirname(path), *name = g_path_get_basename(path);
+    g_autofree char *hidden = g_strdup_printf("%s/.%s.gidfs-flatten", parent, name);
+    return remove_directory(hidden, error);
+}
+
+static int take_apart(struct registry *registry, struct rootfs *rootfs, bool force, bool *ret_unmounted, GError **error)
+{
+    bool is_flat = rootfs_is_flat(rootfs);
+    int r = is_flat ? 0 : unmount_view(registry, rootfs, force, error);
+    *ret_unmounted = r == 0;
     FAULT_POINT("rootfs-remove-unmounted");
-    if (r == 0 && is_flat(rootfs))
-        r = remove_directory(rootfs->row->path, error);
+    if (r == 0 && is_flat)
+        r = remove_flat(rootfs, rootfs->row->state == ROW_RELEASING, error);
     return r == 0 ? remove_directory(rootfs->own_dir, error) : r;
 }
 
@@ -65,37 +83,105 @@ int rootfs_unmount(struct registry *registry, struct rootfs *rootfs, bool force,
 {
     rootfs->busy = true;
     g_mutex_unlock(&registry->lock);
-    int r = unmount_view(rootfs, force, error);
+    int r = unmount_view(registry, rootfs, force, error);
     g_mutex_lock(&registry->lock);
     rootfs->dead = rootfs->dead && r < 0;
     rootfs_end(registry, rootfs);
     return r;
 }
 
+/* A gid that something may still hold goes through quarantine, as a volume's does. NULL for none. */
+static struct table_quarantined *make_quarantined(struct registry *registry, const struct rootfs *rootfs)
+{
+    const struct table_volume holder = {.view_gid = rootfs->row->view_gid, .gid_given = true};
+    if (!holder.view_gid || !gid_book_needs_quarantine(registry->gids, &holder))
+        return NULL;
+    struct table_quarantined *row = g_new0(struct table_quarantined, 1);
+    row->gid = holder.view_gid;
+    row->volume_id = rootfs->key;
+    row->volume = g_strdup(rootfs->row->id);
+    row->source = g_strdup(rootfs->row->path);
+    row->since_s = g_get_real_time() / G_USEC_PER_SEC;
+    row->boot_id = g_strdup(registry->boot_id);
+    return row;
+}
+
+static int delete_rows(struct registry *registry, const struct rootfs *rootfs,
+                       const struct table_quarantined *quarantined, GError **error)
+{
+    int r = table_begin(registry->table, error);
+    if (r < 0)
+        return r;
+    r = table_rootfs_delete(registry->table, rootfs->row->id, error);
+    if (r == 0 && quarantined)
+        r = table_quarantine_insert(registry->table, quarantined, error);
+    if (r == 0)
+        return table_commit(registry->table, error);
+    table_rollback(registry->table);
+    return r;
+}
+
+static int forget(struct registry *registry, struct rootfs *rootfs, GError **error)
+{
+    gid_t gid = rootfs->row->view_gid;
+    struct table_quarantined *quarantined = make_quarantined(registry, rootfs);
+    int r = delete_rows(registry, rootfs, quarantined, error);
+    if (r < 0) {
+        table_quarantined_free(quarantined);
+        return r;
+    }
+    if (quarantined)
+        gid_book_quarantine(registry->gids, quarantined);
+    else if (gid)
+        gid_book_drop(registry->gids, gid);
+    rootfs_forget(registry, rootfs);
+    return 0;
+}
+
 int rootfs_release(struct registry *registry, struct rootfs *rootfs, bool force, GError **error)
 {
     enum row_state before = rootfs->row->state;
     GError *problem = NULL;
+    bool is_unmounted = false, is_unfinished = rootfs_is_flat(rootfs) && before == ROW_PREPARED;
 
-    int r = rootfs_set_state(registry, rootfs, ROW_RELEASING, error);
+    int r = is_unfinished ? 0 : rootfs_set_state(registry, rootfs, ROW_RELEASING, error);
     if (r < 0)
         return r;
     rootfs->busy = true;
     g_mutex_unlock(&registry->lock);
     FAULT_POINT("rootfs-remove-releasing");
-    r = take_apart(rootfs, force, &problem);
+    r = take_apart(registry, rootfs, force, &is_unmounted, &problem);
     g_mutex_lock(&registry->lock);
     rootfs_end(registry, rootfs);
-    if (r == -EBUSY && rootfs_set_state(registry, rootfs, before, NULL) < 0)
+    if (r < 0 && !is_unmounted && rootfs_set_state(registry, rootfs, before, NULL) < 0)
         log_error("rootfs \"%s\": stays as releasing", rootfs->row->id);
     if (r == 0)
-        r = table_rootfs_delete(registry->table, rootfs->row->id, &problem);
-    if (problem)
-        g_propagate_error(error, problem);
-    if (r == 0) {
-        g_unlink(rootfs->control);
-        rootfs_forget(registry, rootfs);
+        return forget(registry, rootfs, error);
+    if (is_unmounted) {
+        g_free(rootfs->problem);
+        rootfs->problem = g_strdup(problem->message);
     }
+    g_propagate_error(error, problem);
+    return r;
+}
+
+/* Containers that were prepared with it as their root are told in the details. */
+static int check_unused(struct registry *registry, const struct rootfs *rootfs, GError **error)
+{
+    g_autoptr(GPtrArray) users = g_ptr_array_new();
+    GHashTableIter iter;
+    const struct container *container;
+    g_hash_table_iter_init(&iter, registry->containers);
+    while (g_hash_table_iter_next(&iter, NULL, (void **)&container))
+        if (container->row->rootfs && path_is_within(container->row->rootfs, rootfs->row->path))
+            g_ptr_array_add(users, container->row->id);
+    if (users->len == 0)
+        return 0;
+    int r =
+        refuse(error, REFUSAL_BUSY, "rootfs \"%s\" is busy: the container \"%s\" has it; clean that up, or use force",
+               rootfs->row->id, (const char *)users->pdata[0]);
+    GVariant *list = g_variant_new_strv((const char *const *)users->pdata, (gssize)users->len);
+    refusal_set_details(error ? *error : NULL, g_variant_new_parsed("{'containers': <%*>}", list));
     return r;
 }
 
@@ -107,6 +193,8 @@ int rootfs_remove(struct registry *registry, const char *id, bool force, rootfs_
 
     g_mutex_lock(&registry->lock);
     int r = rootfs_get_idle(registry, id, &rootfs, error);
+    if (r == 0 && !force)
+        r = check_unused(registry, rootfs, error);
     if (r == 0) {
         rootfs_describe(registry, rootfs, &info);
         visit(&info, data);

@@ -149,6 +149,18 @@ static int reuse(struct registry *registry, struct volume *volume, const struct 
     return volume_bring_up(registry, volume, error);
 }
 
+int volume_take_given_gid(struct registry *registry, gid_t gid, GError **error)
+{
+    GHashTableIter iter;
+    struct volume *volume;
+    g_hash_table_iter_init(&iter, registry->volumes);
+    while (g_hash_table_iter_next(&iter, NULL, (void **)&volume))
+        if (volume->row->view_gid == gid && !volume->row->gid_given)
+            return refuse(error, REFUSAL_BUSY, "gid %u: it was allocated to the volume \"%s\"; take another", gid,
+                          volume->row->name);
+    return gid_book_take_given(registry->gids, gid, error);
+}
+
 static int take_gid(struct registry *registry, const struct volume_request *request, gid_t *ret_gid, GError **error)
 {
     if (request->view_gid < 0) {
@@ -157,15 +169,8 @@ static int take_gid(struct registry *registry, const struct volume_request *requ
             refusal_set_details(*error, gids_exhausted_details(registry));
         return r;
     }
-    GHashTableIter iter;
-    struct volume *volume;
-    g_hash_table_iter_init(&iter, registry->volumes);
-    while (g_hash_table_iter_next(&iter, NULL, (void **)&volume))
-        if (volume->row->view_gid == request->view_gid && !volume->row->gid_given)
-            return refuse(error, REFUSAL_BUSY, "gid %u: it was allocated to the volume \"%s\"; take another",
-                          (gid_t)request->view_gid, volume->row->name);
     *ret_gid = (gid_t)request->view_gid;
-    return gid_book_take_given(registry->gids, *ret_gid, error);
+    return volume_take_given_gid(registry, *ret_gid, error);
 }
 
 static struct table_volume *make_row(struct registry *registry, const struct volume_request *request,

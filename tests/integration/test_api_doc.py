@@ -58,6 +58,9 @@ class ApiDocTest(MountTest):
         fields = re.search(r"(?ms)^Fields: (.*?);", TEXT)[1]
         for row in rows:
             self.assertEqual(set(row), set(re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", fields))))
+        rootfs = self.call("POST", "/v1/rootfs", {"id": "web-1", "layers": [str(self.data)]})
+        self.assertEqual(members(rootfs), example("## Rootfs"))
+        self.call("DELETE", "/v1/rootfs/web-1")
         self.call("DELETE", "/v1/containers/c")
         self.call("DELETE", f"/v1/attachments?target={self.target}")
 

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Layered roots through the service: views that last, flat trees with progress, and removals (behaviours D1, D9)."""
+import contextlib
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 import tarfile
 import unittest
@@ -44,6 +47,10 @@ class RootfsTest(ServiceTest):
         while (answer := self.call("GET", f"/v1/operations/{operation}?wait_ms=30000"))["state"] == "running":
             pass
         return answer
+
+    def plan(self, dry_run=True):
+        plan = self.call("POST", "/v1/recover", {"dry_run": dry_run})["plan"]
+        return {(step["action"], step["name"]) for step in plan if step["what"] == "rootfs"}
 
 
 class Views(RootfsTest):
@@ -159,6 +166,133 @@ class Views(RootfsTest):
         self.assertFalse((self.directory / "flat").exists())
 
 
+class Life(RootfsTest):
+    """What happens to a view while it is there."""
+
+    def test_an_open_file_goes_on_over_a_restart(self):
+        root = pathlib.Path(self.make()["path"])
+        self.make("other")
+        with open(root / "held", "w", encoding="utf-8") as held:
+            for kill in False, True:
+                self.restart(kill=kill)
+                held.write("still ")
+                held.flush()
+                self.assertEqual({("adopt", "web"), ("adopt", "other")}, self.plan())
+        self.assertEqual("still still ", (root / "held").read_text())
+
+    def test_one_that_was_unmounted_is_mounted_again(self):
+        root = pathlib.Path(self.make()["path"])
+        (root / "new").write_text("kept")
+        run(["umount", root])
+        self.assertEqual("missing", self.listed()["web"]["state"])
+        self.assertEqual({("mount", "web")}, self.plan(dry_run=False))
+        self.assertEqual("kept", (root / "new").read_text())
+        self.assertEqual({("adopt", "web")}, self.plan())
+
+    def test_one_that_died_is_mounted_again(self):
+        root = pathlib.Path(self.make()["path"])
+        (root / "new").write_text("kept")
+        keeper = int(run(["pgrep", "-f", "-o", f"gidfs-view .*{root}"]).stdout)
+        workers = pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+        for pid in [keeper, *map(int, workers)]:
+            with contextlib.suppress(ProcessLookupError):  # it may end with the keeper
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: "the keeper of its view died" in self.service.log(), "the death to be noticed")
+        wait_until(lambda: self.listed()["web"]["state"] == "mounted" and
+                   run(["cat", root / "new"], check=False).stdout == "kept", "the view to be mounted again")
+        self.assertEqual({("adopt", "web")}, self.plan())
+
+    def test_a_container_that_has_it_keeps_it(self):
+        root = self.make()["path"]
+        self.call("POST", "/v1/containers", {"id": "c", "user": 1, "rootfs": root, "volumes": []})
+        error = self.refused("busy", self.remove_rootfs)
+        self.assertEqual({"containers": ["c"]}, error.details)
+        self.call("DELETE", "/v1/containers/c")
+        self.remove_rootfs()
+
+    def test_a_removal_that_fails_is_tried_again(self):
+        made = self.make()
+        block = pathlib.Path(made["upper"]) / "block"
+        block.mkdir()
+        run(["mount", "-t", "tmpfs", "block", block])
+        self.refused("internal", self.remove_rootfs)
+        left = self.listed()["web"]
+        self.assertEqual("releasing", left["state"])
+        self.assertIn("mounted", left["note"])
+        self.assertFalse(is_mount_point(made["path"]))
+        self.service.stop()
+        run(["umount", block])
+        self.service.start()
+        self.assertEqual({}, self.listed())
+        self.assertFalse(block.parent.exists())
+
+    def test_drained(self):
+        root = pathlib.Path(self.make()["path"])
+        self.make("free")
+        with open(root / "etc/base"):
+            drained = self.call("POST", "/v1/drain", {})
+            self.assertEqual((["free"], ["web"]), (drained["unmounted"], [one["name"] for one in drained["left"]]))
+        self.restart()
+        self.assertEqual({("adopt", "web"), ("adopt", "free")}, self.plan())
+
+
+class Made(RootfsTest):
+    """What a view is made of."""
+
+    def test_the_root_is_that_of_the_top_layer(self):
+        os.chmod(self.layers[1], 0o2751)
+        os.chown(self.layers[1], 1000, 1001)
+        root = os.stat(self.make()["path"])
+        self.assertEqual((0o42751 & 0o7777, 1000, 1001), (root.st_mode & 0o7777, root.st_uid, root.st_gid))
+
+    def test_sixty_four_layers(self):
+        layers = []
+        for number in range(64):
+            layer = self.source / f"layer-{number:02}-{'x' * 100}"
+            layer.mkdir()
+            (layer / f"f{number}").touch()
+            (layer / "all").write_text(str(number))
+            layers.append(str(layer))
+        made = self.make(layers=layers)
+        self.assertEqual(layers, made["layers"])
+        self.assertEqual((65, "63"), (len(os.listdir(made["path"])), pathlib.Path(made["path"], "all").read_text()))
+
+    def test_maps_and_whiteouts(self):
+        os.chown(self.source / "app/etc/app", 1000, 1000)
+        made = self.make(uidmap="0:1000:10", gidmap="0:1000:10", whiteouts="aufs")
+        file = pathlib.Path(made["path"], "etc/app")
+        self.assertEqual((0, 0), (file.stat().st_uid, file.stat().st_gid))
+        file.unlink()
+        self.assertEqual([".wh.app"], os.listdir(pathlib.Path(made["upper"], "etc")))
+
+    def test_its_gid_is_its_own(self):
+        self.make(gid=50000)
+        self.restart(kill=True)
+        gids = self.call("GET", "/v1/gids")
+        self.assertEqual((1, [(50000, "web")]), (gids["allocated"], [(one["gid"], one["volume"])
+                                                                     for one in gids["holders"]]))
+        data = self.source / "data"
+        data.mkdir()
+        volume = self.call("POST", "/v1/volumes", {"name": "data", "source": str(data)})
+        self.assertNotEqual(50000, volume["gid"])
+        self.refused("busy", self.make, "second", gid=volume["gid"])
+        self.remove_rootfs()
+        self.assertEqual(1, self.call("GET", "/v1/gids")["allocated"])
+
+    def test_an_upper_that_was_brought_is_left(self):
+        upper, work, other = (self.new_directory(self.source, f"{name}-") for name in ("upper", "work", "other"))
+        pathlib.Path(self.make(upper=str(upper), work=str(work))["path"], "new").write_text("new")
+        self.refused("busy", self.make, "second", upper=str(upper), work=str(other))
+        self.remove_rootfs()
+        self.assertEqual("new", (upper / "new").read_text())
+
+    def test_a_layer_around_the_service_is_refused(self):
+        self.refused("bad-request", self.make, layers=["/"])
+        (self.source / "junk").write_text("no tar")
+        self.refused("bad-request", self.make, layers=[str(self.source / "junk")])
+        self.assertEqual({}, self.listed())
+
+
 class Flat(RootfsTest):
     def flatten(self, target, **options):
         return self.call("POST", "/v1/rootfs/flatten", {"layers": self.layers, "target": str(target), **options})
@@ -193,6 +327,21 @@ class Flat(RootfsTest):
         self.refused("exists", self.flatten, self.directory / "full")
         self.refused("bad-request", self.flatten, "relative")
         self.refused("not-found", self.call, "GET", "/v1/operations/op-99")
+
+    def test_one_that_was_not_finished_leaves_its_target(self):
+        target = self.directory / "flat"
+        self.finish(self.flatten(target, id="flat")["operation"])
+        self.service.kill()
+        self.table("UPDATE rootfs SET state = 'prepared'")
+        shutil.rmtree(target)
+        target.mkdir()
+        (target / "mine").write_text("somebody else's by now")
+        hidden = self.directory / ".flat.gidfs-flatten"
+        hidden.mkdir()
+        self.service.start()
+        self.assertEqual({}, self.listed())
+        self.assertEqual(["mine"], os.listdir(target))
+        self.assertFalse(hidden.exists())
 
     def test_a_removal_that_fails_is_tried_again(self):
         target = self.directory / "flat"
