@@ -212,7 +212,8 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void 
         view_reply_error(req, r);
         return;
     }
-    memcpy(value, in, n_in_bytes);
+    if (n_in_bytes > 0) /* otherwise there may be nowhere to copy from */
+        memcpy(value, in, n_in_bytes);
     r = ioctl_run(file.fd, command, value);
     data_files_put(view->data_files, &file);
     if (r < 0)
