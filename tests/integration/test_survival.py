@@ -49,8 +49,11 @@ class RandomKills(Survival):
                 pass
         wait_until(quiet.has_ended, "the calm run")
         self.assertGreater(n_kills, 0)
-        self.assertEqual(snapshot(function_path, times=False), snapshot(self.source / "tree", times=False))
+        self.assertEqual(snapshot(function_path, times=False), self.what_is_left())
         self.assertEqual(sorted(os.listdir(self.source / "tree")), sorted(os.listdir(self.path / "tree")))
+
+    def what_is_left(self):
+        return snapshot(self.source / "tree", times=False)
 
 
 def _add_load(case, function):
@@ -83,8 +86,24 @@ class WithoutResend(RandomKills):
         return super().start(options)
 
 
+class Layers(RandomKills):
+    """A layered view, whose upper directory is the source: seen through the view, it is what a plain directory is."""
+
+    def start(self, options=""):
+        lower, work = self.new_directory(self.fs.path), self.new_directory(self.fs.path)
+        self.addCleanup(shutil.rmtree, lower, ignore_errors=True)
+        self.addCleanup(shutil.rmtree, work, ignore_errors=True)
+        socket_path = self.new_directory(prefix="control-") / "sock"
+        self.mounted = self.view(f"lowerdir={lower},upperdir={self.source},workdir={work},control={socket_path}")
+        self.control = Control(socket_path)
+        self.path = self.mounted.path
+
+    def what_is_left(self):
+        return snapshot(self.path / "tree", times=False)
+
+
 for load_function in loads.ALL:
-    for test_case in (WithPassthrough, WithoutPassthrough, WithoutCache, WithoutResend):
+    for test_case in (WithPassthrough, WithoutPassthrough, WithoutCache, WithoutResend, Layers):
         _add_load(test_case, load_function)
 del RandomKills, test_case
 
