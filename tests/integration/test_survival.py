@@ -40,10 +40,9 @@ class RandomKills(Survival):
         load = loads.Load(function, self.path / "tree", self.rounds)
         n_kills = 0
         while not load.has_ended():
-            time.sleep(random.uniform(0.001, 0.03))  # when it is killed is chance; nothing is waited for
-            worker = self.control.worker()
+            self.let_live(load)
             try:
-                os.kill(worker, signal.SIGKILL)
+                os.kill(self.control.worker(), signal.SIGKILL)
                 n_kills += 1
             except ProcessLookupError:
                 pass
@@ -51,6 +50,13 @@ class RandomKills(Survival):
         self.assertGreater(n_kills, 0)
         self.assertEqual(snapshot(function_path, times=False), self.what_is_left())
         self.assertEqual(sorted(os.listdir(self.source / "tree")), sorted(os.listdir(self.path / "tree")))
+
+    def let_live(self, load):
+        """Waits for the worker to have served a few requests, or for a moment if none come: then nobody needs it."""
+        target = self.control.stats()["n_requests"] + random.randint(1, 60)
+        until = time.monotonic() + scaled(random.uniform(0.01, 0.06))
+        while self.control.stats()["n_requests"] < target and time.monotonic() < until and not load.has_ended():
+            time.sleep(0.001)
 
     def what_is_left(self):
         return snapshot(self.source / "tree", times=False)
@@ -339,4 +345,4 @@ class AtEachStepWithoutResend(AtEachStep):
 
 
 if __name__ == "__main__":
-    main(scaled(240))
+    main(scaled(600))

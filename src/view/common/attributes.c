@@ -4,6 +4,7 @@
  */
 #include "sys/creds.h"
 #include "sys/inode_fd.h"
+#include "view/common/journal.h"
 #include "view/common/view.h"
 
 #include <errno.h>
@@ -168,7 +169,10 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int 
         view_reply_error(req, fd);
         return;
     }
-    r = set_attributes(view, fd, wanted, to_set);
+    if (!journal_is_done(&r)) {
+        r = set_attributes(view, fd, wanted, to_set);
+        journal_note_done(r);
+    }
     inode_table_put_fd(view->inodes, inode);
     if (r < 0)
         view_reply_error(req, r);

@@ -7,6 +7,7 @@
  */
 #include "sys/ioctls.h"
 #include "view/common/data_files.h"
+#include "view/common/journal.h"
 #include "view/common/view.h"
 
 #include <errno.h>
@@ -89,13 +90,27 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
         fuse_reply_buf(req, buffer, (size_t)n);
 }
 
+/* Answers with a number of bytes, or an error. */
+static void reply_count(fuse_req_t req, int result)
+{
+    if (result < 0)
+        view_reply_error(req, result);
+    else
+        fuse_reply_write(req, (size_t)result);
+}
+
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
                      struct fuse_file_info *fi)
 {
     struct view *view = view_of_request(req);
     struct data_file file;
+    int r;
+    if (journal_is_done(&r)) {
+        reply_count(req, r);
+        return;
+    }
     bytes = align_for_direct(bytes, size, fi->fh);
-    int r = bytes ? get_writable(view, ino, fi->fh, &file) : -ENOMEM;
+    r = bytes ? get_writable(view, ino, fi->fh, &file) : -ENOMEM;
     if (r < 0) {
         view_reply_error(req, r);
         return;
@@ -113,10 +128,9 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     if (done > 0 && fi->fh & (O_SYNC | O_DSYNC) && fdatasync(file.fd) < 0)
         r = -errno;
     data_files_put(view->data_files, &file);
-    if (r < 0 && done == 0)
-        view_reply_error(req, r);
-    else
-        fuse_reply_write(req, done);
+    r = r < 0 && done == 0 ? r : (int)done;
+    journal_note_done(r);
+    reply_count(req, r);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -136,10 +150,16 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 {
     struct view *view = view_of_request(req);
     struct data_file file;
-    int r = get_writable(view, ino, fi->fh, &file);
+    int r;
+    if (journal_is_done(&r)) {
+        view_reply_error(req, r);
+        return;
+    }
+    r = get_writable(view, ino, fi->fh, &file);
     if (r == 0) {
         view_begin_data_change(view, request_current_header()->uid == 0);
         r = fallocate(file.fd, mode, offset, length) < 0 ? -errno : 0;
+        journal_note_done(r);
         view_end_data_change();
         data_files_put(view->data_files, &file);
     }
@@ -170,7 +190,12 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
 {
     struct view *view = view_of_request(req);
     struct data_file in, out;
-    int r = get_file(view, ino_in, O_RDONLY, &in);
+    int r;
+    if (journal_is_done(&r)) {
+        reply_count(req, r);
+        return;
+    }
+    r = get_file(view, ino_in, O_RDONLY, &in);
     if (r < 0) {
         view_reply_error(req, r);
         return;
@@ -181,15 +206,21 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
         size_t part = MIN(length, (size_t)1 << 30);
         view_begin_data_change(view, request_current_header()->uid == 0);
         ssize_t n = copy_file_range(in.fd, &offset_in, out.fd, &offset_out, part, (unsigned)flags);
-        r = n < 0 ? -errno : 0;
+        r = n < 0 ? -errno : (int)n;
+        journal_note_done(r);
         view_end_data_change();
         data_files_put(view->data_files, &out);
-        if (r == 0)
-            fuse_reply_write(req, (size_t)n);
     }
     data_files_put(view->data_files, &in);
-    if (r < 0)
-        view_reply_error(req, r);
+    reply_count(req, r);
+}
+
+static void reply_ioctl(fuse_req_t req, int result, const void *value, size_t n_bytes)
+{
+    if (result < 0)
+        view_reply_error(req, result);
+    else
+        fuse_reply_ioctl(req, result, value, n_bytes);
 }
 
 static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument, struct fuse_file_info *fi,
@@ -203,6 +234,11 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void 
     int r = inode ? ioctl_of_inode(command, &n_bytes, &changes) : -ESTALE;
     if (r == 0 && (n_in_bytes > sizeof(value) || n_out_bytes > sizeof(value)))
         r = -EINVAL;
+    int result;
+    if (r == 0 && changes && journal_is_done(&result)) {
+        reply_ioctl(req, result, NULL, 0);
+        return;
+    }
     if (r == 0 && changes && view->hooks && view->hooks->prepare_write)
         r = view->hooks->prepare_write(view, inode);
     struct data_file file;
@@ -215,11 +251,10 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void 
     if (n_in_bytes > 0) /* otherwise there may be nowhere to copy from */
         memcpy(value, in, n_in_bytes);
     r = ioctl_run(file.fd, command, value);
+    if (changes)
+        journal_note_done(r);
     data_files_put(view->data_files, &file);
-    if (r < 0)
-        view_reply_error(req, r);
-    else
-        fuse_reply_ioctl(req, r, n_out_bytes ? value : NULL, n_out_bytes);
+    reply_ioctl(req, r, n_out_bytes ? value : NULL, n_out_bytes);
 }
 
 void view_ops_io(struct fuse_lowlevel_ops *ops)

@@ -104,6 +104,11 @@ int journal_run_checked(int (*op)(void *data), void *data, int already, bool (*i
     return finish(slot, r);
 }
 
+void journal_note_done(int result)
+{
+    finish(request_current_slot(), result);
+}
+
 int journal_run(int (*op)(void *data), void *data, int already)
 {
     return journal_run_checked(op, data, already, NULL);

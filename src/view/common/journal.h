@@ -37,5 +37,12 @@ int journal_run_rename(int (*op)(void *data), void *data, const struct inode_key
                        const struct inode_key *object,
                        bool (*happened)(void *data, const struct inode_key *subject, const struct inode_key *object));
 
+/*
+ * For an operation that may be repeated, but not later: once its answer is out, others build on it, and a write that
+ * came again would undo theirs. Notes that the current request has had its effect, with its result (0 or more, or a
+ * negative errno); journal_is_done() tells a successor, which then only answers.
+ */
+void journal_note_done(int result);
+
 /* Whether the current request was finished by a worker that died, with its result. */
 bool journal_is_done(int *ret_result);

@@ -220,7 +220,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     r = check_not_removed(inode, fd);
-    if (r == 0)
+    if (r == 0 && !was_changed(inode, false)) /* or its O_TRUNC would cut off what was written since */
         r = try_open(view, fd, fi->flags);
     inode_table_put_fd(view->inodes, inode);
     struct abi_open_out out;

@@ -9,6 +9,7 @@
 #include "core/acl_policy.h"
 #include "sys/creds.h"
 #include "sys/inode_fd.h"
+#include "view/common/journal.h"
 #include "view/common/view.h"
 
 #include <dirent.h>
@@ -210,6 +211,21 @@ static int write_xattr(int fd, const char *name, const void *value, size_t size,
     return r;
 }
 
+static int set_xattr_once(struct view *view, int fd, const char *name, const void *value,
+                          const struct fuse_setxattr_in *in)
+{
+    size_t size = in->size;
+    if (!is_acl(name) || size == 0)
+        return write_xattr(fd, name, value, size, in);
+    /* A copy: the request must stay what it was, in case that it is done again. */
+    g_autofree void *acl = g_try_malloc(size);
+    if (!acl)
+        return -ENOMEM;
+    memcpy(acl, value, size);
+    int r = acl_to_disk(view, fd, name, acl, &size);
+    return r < 0 ? r : write_xattr(fd, name, acl, size, in);
+}
+
 static int set_xattr(struct view *view, struct inode *inode, const char *name, void *value,
                      const struct fuse_setxattr_in *in)
 {
@@ -221,15 +237,15 @@ static int set_xattr(struct view *view, struct inode *inode, const char *name, v
     int fd = inode_table_get_fd(view->inodes, inode);
     if (fd < 0)
         return fd;
-    size_t size = in->size;
-    if (is_acl(name) && size > 0)
-        r = acl_to_disk(view, fd, name, value, &size);
-    if (r == 0)
-        r = write_xattr(fd, name, value, size, in);
+    if (!journal_is_done(&r)) {
+        r = set_xattr_once(view, fd, name, value, in);
+        /* Done before its worker died: that the name is there now is our own doing. */
+        if (r == -EEXIST && request_replayed())
+            r = 0;
+        journal_note_done(r);
+    }
     inode_table_put_fd(view->inodes, inode);
-    /* Done before its worker died: that the name is there now is our own doing. */
-    const struct request_slot *before = request_replayed();
-    return r == -EEXIST && before ? 0 : r;
+    return r;
 }
 
 /* FUSE_SETXATTR with the extension of 7.33, which libfuse 3.14 does not hand on. */
@@ -268,9 +284,14 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
         view_reply_error(req, fd);
         return;
     }
-    r = inode_fd_removexattr(fd, name);
+    if (!journal_is_done(&r)) {
+        r = inode_fd_removexattr(fd, name);
+        if (r == -ENODATA && request_replayed())
+            r = 0;
+        journal_note_done(r);
+    }
     inode_table_put_fd(view->inodes, inode);
-    view_reply_error(req, r == -ENODATA && request_replayed() ? 0 : r);
+    view_reply_error(req, r);
 }
 
 void view_ops_xattr(struct fuse_lowlevel_ops *ops)
