@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 import unittest
 
-from harness import is_mount_point, main, run, run_as
+from harness import is_mount_point, main, run, run_as, wait_until
 from harness.api import ApiError
 from test_service import ServiceTest
 
