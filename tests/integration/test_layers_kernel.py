@@ -1,6 +1,5 @@
 """One upper, two readers (behaviour D7): what gidfs writes the kernel's overlayfs shows, and the other way round."""
 import os
-import subprocess
 
 from harness import LayersTest, RandomChanges, main, make_tree, snapshot
 
@@ -14,12 +13,7 @@ class CrossMount(LayersTest):
 
     def setUp(self):
         super().setUp()
-        probe = self.layers(1)
-        done = subprocess.run(["mount", "-t", "overlay", "overlay", "-o", probe.options("redirect_dir=on"), probe.path],
-                              check=False, capture_output=True)
-        if done.returncode != 0:
-            self.skipTest(f"the kernel mounts no overlay here: {done.stderr.decode().strip()}")
-        probe.unmount()
+        self.require_kernel_overlay()
 
     def fill_lower(self, layers, seed):
         for number, path in enumerate(reversed(layers.lower)):

@@ -34,6 +34,10 @@ def kill_workers():
 
 
 class Stress(LayersTest):
+    def setUp(self):
+        super().setUp()
+        self.require_kernel_overlay()
+
     def run_at_once(self, seed, meanwhile):
         layers = self.layers(2)
         for number, path in enumerate(layers.lower):

@@ -42,6 +42,15 @@ class LayersTest(MountTest):
     def layers(self, n_lower=2):
         return Layers(self, n_lower)
 
+    def require_kernel_overlay(self):
+        """Skips the test where the kernel's overlayfs can't be mounted to compare with."""
+        probe = Layers(self, 1)
+        options = probe.options("redirect_dir=on")
+        done = run(["mount", "-t", "overlay", "overlay", "-o", options, probe.path], check=False)
+        if done.returncode != 0:
+            self.skipTest(f"the kernel mounts no overlay here: {done.stderr.strip()}")
+        probe.unmount()
+
     def whiteout(self, path):
         os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(0, 0))
 
