@@ -190,6 +190,30 @@ class ChangesOfAnIdentityView(Changes):
     options = "cache=auto"
 
 
+class MountsInside(MountTest):
+    """A source that holds other file systems, and parts of itself once more."""
+
+    def test_changes_are_seen_in_each_of_them(self):
+        for name in ("other", "again", "plain"):
+            (self.source / name).mkdir()
+        run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", self.source / "other"])
+        self.addCleanup(run, ["umount", "-l", self.source / "other"], check=False)
+        run(["mount", "--bind", self.source / "plain", self.source / "again"])
+        self.addCleanup(run, ["umount", "-l", self.source / "again"], check=False)
+        path = self.view("gid=5000").path
+        for number in range(20):
+            for name in ("other", "again", "plain"):
+                self.assertFalse((path / name / f"file{number}").exists())
+            (self.source / "other" / f"file{number}").write_text("12")
+            (self.source / "plain" / f"file{number}").write_text("123")
+            for name, wanted in (("other", 2), ("again", 3), ("plain", 3)):
+                wait_until((path / name / f"file{number}").exists, f"the file in {name}")
+                wait_until(lambda file=path / name / f"file{number}", wanted=wanted: size(file) == wanted, "its size")
+            (self.source / "again" / f"file{number}").unlink()
+            for name in ("again", "plain"):
+                wait_until(lambda file=path / name / f"file{number}": not file.exists(), f"none in {name}")
+
+
 class Overflow(Fresh):
     """More changes than the kernel keeps: what is lost is not known, so all that is cached is dropped."""
 
