@@ -255,10 +255,15 @@ static int drop_all(struct watch *w)
     return r;
 }
 
-/* Waits until there is something to read, or for a time. False when the watch ends. */
+/*
+ * Waits until there is something to read, or for a time, or until the notifier has died: what it had in hand waits for
+ * another one. False when the watch ends.
+ */
 static bool wait_on(struct watch *w, int fd, int timeout_ms)
 {
-    struct pollfd fds[] = {{.fd = w->stop_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = w->stop_fd, .events = POLLIN},
+                           {.fd = fd, .events = POLLIN},
+                           {.fd = w->notifier_pidfd, .events = POLLIN}};
     int n;
     do
         n = poll(fds, G_N_ELEMENTS(fds), timeout_ms);

@@ -235,7 +235,7 @@ class Overflow(Fresh):
         self.becomes(True, os.path.exists, self.path / "first")
         notifier, = notifiers_of(self.control.worker())
         os.kill(notifier, signal.SIGSTOP)  # so its queue fills up, and then the kernel's
-        for number in range(limit + 8000):  # each a change that does not merge with another one
+        for number in range(limit + 40000):  # more than both queues hold; no change merges with another name's
             path = self.source / f"more-{number}"
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
             os.unlink(path)
