@@ -572,6 +572,7 @@ static int use_fd(struct inode *inode)
 int inode_table_get_fd(struct inode_table *t, struct inode *inode)
 {
     pthread_mutex_lock(&t->lock);
+    uint64_t nodeid = inode->nodeid;
     int fd = use_fd(inode);
     pthread_mutex_unlock(&t->lock);
     if (fd >= 0)
@@ -587,8 +588,12 @@ int inode_table_get_fd(struct inode_table *t, struct inode *inode)
     if (opened < 0)
         return opened;
     pthread_mutex_lock(&t->lock);
-    adopt_fd(t, inode, &opened); /* unless another thread was faster */
-    fd = use_fd(inode);
+    if (inode->nodeid == nodeid && nodeid != 0) {
+        adopt_fd(t, inode, &opened); /* unless another thread was faster */
+        fd = use_fd(inode);
+    } else {
+        fd = -ESTALE; /* forgotten under way: the kernel never does that, but whoever lies must not gain by it */
+    }
     pthread_mutex_unlock(&t->lock);
     return fd;
 }

@@ -5,8 +5,8 @@
  * are answered.
  *
  * Input: one byte of settings, then requests of an opcode (1), a nodeid (1), the size of the body (2, little-endian)
- * and the body. Nodeids count from 1 as the view gives them out. If the settings say so the second half is served by a
- * successor, as after a crash.
+ * and the body. Nodeids count from 1, in bodies too, in the order in which the view gives them out. If the settings say
+ * so the second half is served by a successor, as after a crash.
  *
  * Whatever is asked, the process must not end, no descriptor may be lost, and nothing outside the source may change.
  */
@@ -47,6 +47,7 @@ enum setting {
 #define NODE_MASK   0x1f
 #define NODE_ROOT   0x20 /* the caller is root, not user 1000 */
 #define NODE_RESENT 0x40
+#define NODE_REUSED 0x80 /* the second that has this number */
 
 struct fuzzed {
     char directory[32]; /* holds canary, source, upper and work */
@@ -155,6 +156,17 @@ static unsigned n_open_fds(void)
     return n;
 }
 
+/* Says what is open, for whoever has to find out where it was opened. */
+static void print_fds(void)
+{
+    for (int fd = 0; fd < 1024; fd++) {
+        g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+        g_autofree char *target = g_file_read_link(link, NULL);
+        if (target)
+            fprintf(stderr, "%d: %s\n", fd, target);
+    }
+}
+
 static int open_gid_key(void *data, const struct inode *inode)
 {
     struct view *view = data;
@@ -175,6 +187,32 @@ static void send_init(int socket)
         .header = {.len = sizeof(request), .opcode = FUSE_INIT, .unique = 2},
         .init = {.major = FUSE_KERNEL_VERSION, .minor = 44, .max_readahead = 65536, .flags = ~0U, .flags2 = ~0U}};
     FUZZ_CHECK(send(socket, &request, sizeof(request), 0) == sizeof(request));
+}
+
+static uint64_t to_nodeid(uint64_t number, bool reused)
+{
+    return number <= 1 ? number : INODE_ID_MADE | (uint64_t)reused << 32 | number;
+}
+
+static void translate(uint8_t *at)
+{
+    uint64_t number;
+    memcpy(&number, at, sizeof(number));
+    if (number <= NODE_MASK)
+        number = to_nodeid(number, false);
+    memcpy(at, &number, sizeof(number));
+}
+
+/* Numbers of inodes within bodies. */
+static void translate_body(uint8_t opcode, uint8_t *body, size_t n_body)
+{
+    if ((opcode == FUSE_RENAME || opcode == FUSE_RENAME2 || opcode == FUSE_LINK) && n_body >= 8)
+        translate(body);
+    if (opcode == FUSE_COPY_FILE_RANGE && n_body >= sizeof(struct fuse_copy_file_range_in))
+        translate(body + offsetof(struct fuse_copy_file_range_in, nodeid_out));
+    size_t at = sizeof(struct fuse_batch_forget_in);
+    for (; opcode == FUSE_BATCH_FORGET && at + sizeof(struct fuse_forget_one) <= n_body; at += 16)
+        translate(body + at);
 }
 
 /* An allocation reaches as far as it is told, whatever the size of files: stay small. */
@@ -204,11 +242,12 @@ static size_t send_request(struct fuzzed *f, int socket, const uint8_t *data, si
         .len = (uint32_t)(sizeof(request.header) + n_body),
         .opcode = data[0],
         .unique = (f->n_sent * 2 + 4) | (data[1] & NODE_RESENT ? ABI_UNIQUE_RESEND : 0),
-        .nodeid = data[1] & NODE_MASK,
+        .nodeid = to_nodeid(data[1] & NODE_MASK, data[1] & NODE_REUSED),
         .uid = id,
         .gid = id,
     };
     memcpy(request.body, data + 4, n_body);
+    translate_body(data[0], request.body, n_body);
     tame(data[0], request.body, n_body);
     if (send(socket, &request, request.header.len, MSG_DONTWAIT) < 0)
         return 0;
@@ -233,7 +272,7 @@ static void serve(struct view *view, struct fuzzed *f, int dev_fd)
         .forget = view_forget_one,
         .thread_start = thread_start,
         .userdata = view,
-        .n_threads_max = 4,
+        .n_threads_max = 1, /* the same input takes the same way every time */
     };
     FUZZ_CHECK(transport_new(&config, &view->transport) == 0);
     transport_serve(view->transport);
@@ -342,6 +381,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] & SETTING_SUCCESSOR)
         run_worker(&f, data + taken, size - taken, false);
     end(&f);
+    if (n_open_fds() != n_fds)
+        print_fds();
     FUZZ_CHECK(n_open_fds() == n_fds);
     return 0;
 }
