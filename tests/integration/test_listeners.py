@@ -46,6 +46,13 @@ class Listener:
         self.heard -= set(wanted)
 
 
+    def heard_soon(self, wanted):
+        deadline = time.monotonic() + scaled(0.5)
+        while wanted not in self.heard and time.monotonic() < deadline:
+            self.listen(0.1)
+        return wanted in self.heard
+
+
 class Listeners(MountTest):
 
     def setUp(self):
@@ -128,14 +135,19 @@ class Listeners(MountTest):
                 listener.hears(("modify", ""))
                 self.assertEqual(f"line {number}\n".encode(), file.read())
 
-    def test_a_dead_worker_is_no_silence(self):
+    def test_listeners_hear_again_after_a_death(self):
+        """What changes while a worker dies is seen by all, but listeners may miss it: docs/architecture.md."""
         listener = self.listen_to(self.path)
         for number in range(5):
             (self.disk / f"before{number}").write_text("")
             self.control.kill_worker()
-            (self.disk / f"after{number}").write_text("")
-            listener.hears(("create", f"after{number}"))
-        self.assertEqual(2 + 10, len(os.listdir(self.disk)))
+            for attempt in range(40):
+                (self.disk / f"after{number}-{attempt}").write_text("")
+                if listener.heard_soon(("create", f"after{number}-{attempt}")):
+                    break
+            else:
+                self.fail(f"nothing is heard after death {number}, only {listener.heard}")
+        self.assertEqual(sorted(os.listdir(self.disk)), sorted(os.listdir(self.path)))
 
     def test_who_begins_to_listen_late_hears_the_next_change(self):
         for number in range(5):
