@@ -8,6 +8,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+void share_fds_end_with_parent(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(0);
+}
+
 int share_fds_fork(int *ret_pidfd)
 {
     int pidfd = -1;
@@ -16,9 +23,7 @@ int share_fds_fork(int *ret_pidfd)
     if (pid < 0)
         return -errno;
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(0);
+        share_fds_end_with_parent(parent);
         return 0;
     }
     *ret_pidfd = pidfd;

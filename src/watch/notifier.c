@@ -2,6 +2,7 @@
 #include "watch/notifier.h"
 
 #include "base/fd.h"
+#include "sys/creds.h"
 #include "sys/share_fds.h"
 #include "watch/echo.h"
 
@@ -32,12 +33,18 @@ static void take_packet(struct transport *transport, struct watch_state *state, 
         continue;
 }
 
-static void run(struct transport *transport, struct watch_state *state)
+/*
+ * What it opens has numbers in the worker's table of descriptors, and it must never live to close them when these are
+ * another worker's: it ends with its own, always.
+ */
+static void run(struct transport *transport, struct watch_state *state, pid_t worker)
 {
     static struct echo_backlog backlog;
     struct pollfd queue = {.fd = state->queue_fd[1], .events = POLLIN};
     int wait_ms = -1;
     prctl(PR_SET_NAME, "gidfs-notify");
+    creds_set_fsids(ECHO_UID, (gid_t)ECHO_UID); /* for good: its requests are echoes, whatever becomes of them */
+    share_fds_end_with_parent(worker);
     atomic_store(&state->echo.n_users, 0); /* whatever one that was killed has left */
     for (;;) {
         if (poll(&queue, 1, wait_ms) > 0) {
@@ -51,9 +58,10 @@ static void run(struct transport *transport, struct watch_state *state)
 
 int notifier_start(struct transport *transport, struct watch_state *state, int *ret_pidfd)
 {
+    pid_t worker = getpid();
     int pid = share_fds_fork(ret_pidfd);
     if (pid == 0)
-        run(transport, state);
+        run(transport, state, worker);
     return pid < 0 ? pid : 0;
 }
 
