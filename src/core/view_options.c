@@ -290,7 +290,6 @@ static const struct option options_table[] = {
     {"gidmap=VIEW:DISK:COUNT[:...]", set_map, AT(gid_map), NULL, "the same for gids"},
     {"passthrough=WORD", set_choice, AT(passthrough), view_passthrough_words,
      "data through the kernel: auto (default), on (fail where it can't) or off"},
-    {"uring=on|off", set_switch, AT(uring), NULL, "requests over io_uring: faster, lost with a killed server (off)"},
     {"max_inodes=N", set_max_inodes, 0, NULL, "the most inodes that the view keeps in memory"},
     {"control=PATH", set_control, AT(control), NULL, "unix socket on which the service talks to the view"},
     {"source_nofollow", set_switch, AT(source_nofollow), NULL, "a link anywhere in the source's path is an error"},

@@ -77,7 +77,6 @@ struct view_options {
     struct id_map *gid_map;
     enum view_cache cache;
     enum view_passthrough passthrough;
-    bool uring;          /* requests over io_uring: faster, and lost with a killed server */
     uint32_t max_inodes; /* cap of the inode table; 0: the view's default */
     char *control;       /* absolute path of the control socket to listen on, short enough for sun_path; or NULL */
 

@@ -38,7 +38,6 @@ static void append_view(GString *out, const struct view_options *options)
     append_map(out, "gidmap", options->gid_map);
     view_options_append(out, "cache", view_cache_words[options->cache]);
     view_options_append(out, "passthrough", view_passthrough_words[options->passthrough]);
-    view_options_append(out, "uring", options->uring ? "on" : "off");
     if (options->max_inodes)
         append_number(out, "max_inodes", options->max_inodes);
     append_optional(out, "control", options->control);

@@ -26,7 +26,7 @@ static void assert_effective(const char *text, const char *effective)
     assert_string_equal(twice, printed);
 }
 
-#define PLAIN     "uidmap=identity,gidmap=identity,cache=auto,passthrough=auto,uring=off"
+#define PLAIN     "uidmap=identity,gidmap=identity,cache=auto,passthrough=auto"
 #define FLAGS     "rw,nosuid,nodev,exec"
 #define LAYERED   "whiteouts=overlay,xino=auto,redirect_dir=on"
 #define GID_VIEW  "gid=50000,policy=shared,chgrp=refuse," PLAIN "," FLAGS
@@ -59,19 +59,18 @@ static void test_effective_options(void **state)
         {"gid=1,policy=mesos,chgrp=ignore", "gid=1,policy=mesos,chgrp=ignore," PLAIN "," FLAGS},
         {"policy=fsgroup,gid=4294967294", "gid=4294967294,policy=fsgroup,chgrp=refuse," PLAIN "," FLAGS},
         {"policy=none", PLAIN "," FLAGS},
-        {"cache=always,passthrough=on,uring=on",
-         "uidmap=identity,gidmap=identity,cache=always,passthrough=on,uring=on," FLAGS},
-        {"cache=none,passthrough=off,uring=off,max_inodes=100000",
-         "uidmap=identity,gidmap=identity,cache=none,passthrough=off,uring=off,max_inodes=100000," FLAGS},
+        {"cache=always,passthrough=on", "uidmap=identity,gidmap=identity,cache=always,passthrough=on," FLAGS},
+        {"cache=none,passthrough=off,max_inodes=100000",
+         "uidmap=identity,gidmap=identity,cache=none,passthrough=off,max_inodes=100000," FLAGS},
         {"uidmap=0:100000:65536,gidmap=5:7:1:0:9:1",
-         "uidmap=0:100000:65536,gidmap=0:9:1:5:7:1,cache=auto,passthrough=auto,uring=off," FLAGS},
+         "uidmap=0:100000:65536,gidmap=0:9:1:5:7:1,cache=auto,passthrough=auto," FLAGS},
         {"uidmap=0:1:1,uidmap=identity", PLAIN "," FLAGS},
         {"uidmapping=:0:100000:65536,gidmapping=:5:6:7:",
-         "uidmap=100000:0:65536,gidmap=6:5:7,cache=auto,passthrough=auto,uring=off," FLAGS},
+         "uidmap=100000:0:65536,gidmap=6:5:7,cache=auto,passthrough=auto," FLAGS},
         {"uidmapping=0:1000:1:1:110000:65536,gidmapping=5:6:7",
-         "uidmap=1000:0:1:110000:1:65536,gidmap=6:5:7,cache=auto,passthrough=auto,uring=off," FLAGS},
+         "uidmap=1000:0:1:110000:1:65536,gidmap=6:5:7,cache=auto,passthrough=auto," FLAGS},
         {"control=/run/gidfs/a\\,b.sock",
-         "uidmap=identity,gidmap=identity,cache=auto,passthrough=auto,uring=off,control=/run/gidfs/a\\,b.sock," FLAGS},
+         "uidmap=identity,gidmap=identity,cache=auto,passthrough=auto,control=/run/gidfs/a\\,b.sock," FLAGS},
         {"ro,suid,dev,noexec", PLAIN ",ro,suid,dev,noexec"},
         {"ro,rw,suid,nosuid,noexec,exec", PLAIN "," FLAGS},
         {"noatime,nodiratime,lazytime,sync,dirsync,nosymfollow",
@@ -143,7 +142,6 @@ static void test_errors_name_the_option_and_the_remedy(void **state)
         {"cache=yes", "cache=yes: no such word; known are auto, always, none"},
         {"passthrough=1", "passthrough=1: no such word; known are auto, on, off"},
         {"whiteouts=oci", "whiteouts=oci: no such word; known are overlay, aufs"},
-        {"uring=maybe", "uring=maybe: neither on nor off"},
         {"max_inodes=0", "max_inodes=0: out of bounds; write a number from 1 to 4294967295"},
         {"max_inodes=many", "max_inodes=many: not a number"},
         {"control=run.sock", "control=run.sock: not an absolute path"},
