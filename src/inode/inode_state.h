@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -20,6 +21,11 @@
 #define INODE_STATE_LAYOUT  1
 #define INODE_KEY_MAX_BYTES 56
 #define INODE_ID_MADE       (1ULL << 62)
+
+static inline bool inode_id_is_lasting(uint64_t nodeid)
+{
+    return nodeid > 1 && nodeid < INODE_ID_MADE;
+}
 
 /* What makes an inode the same inode: opaque bytes, made by the view (view/common/source.h). */
 struct inode_key {

@@ -245,8 +245,6 @@ static void evict(struct inode_table *t)
 /* Makes a descriptor findable by the clock's hand. If there is no memory for that it stays until it is forgotten. */
 static void remember_cached(struct inode_table *t, uint32_t index)
 {
-    if (t->n_fds > t->config.n_fds_max || t->n_cached > 2 * (size_t)t->config.n_fds_max)
-        evict(t);
     if (t->n_cached == t->n_cached_space) {
         size_t n_space = t->n_cached_space ? t->n_cached_space * 2 : 256;
         uint32_t *grown = realloc(t->cached, n_space * sizeof(*grown));
@@ -267,10 +265,13 @@ static void pin_fd(struct inode_table *t, struct inode *inode)
     t->n_pinned++;
 }
 
+/* Makes room first: an entry that the inode had left in the list would have its new descriptor closed at once. */
 static void adopt_fd(struct inode_table *t, struct inode *inode, int *fd)
 {
     if (inode->fd >= 0 || *fd < 0)
         return;
+    if (t->n_fds >= t->config.n_fds_max || t->n_cached > 2 * (size_t)t->config.n_fds_max)
+        evict(t);
     inode->fd = fd_steal(fd);
     t->n_fds++;
     remember_cached(t, index_of(t, inode));
@@ -353,11 +354,6 @@ static struct inode *get_lasting(struct inode_table *t, uint64_t nodeid)
     return index == NONE ? NULL : &t->records[index];
 }
 
-static bool is_lasting(uint64_t nodeid)
-{
-    return nodeid > 1 && nodeid < INODE_ID_MADE;
-}
-
 /* Made nodeids and the root need no lock. */
 static struct inode *get_by_index(struct inode_table *t, uint64_t nodeid)
 {
@@ -370,12 +366,12 @@ static struct inode *get_by_index(struct inode_table *t, uint64_t nodeid)
 
 static struct inode *get_locked(struct inode_table *t, uint64_t nodeid)
 {
-    return is_lasting(nodeid) ? get_lasting(t, nodeid) : get_by_index(t, nodeid);
+    return inode_id_is_lasting(nodeid) ? get_lasting(t, nodeid) : get_by_index(t, nodeid);
 }
 
 struct inode *inode_table_get(struct inode_table *t, uint64_t nodeid)
 {
-    if (!is_lasting(nodeid))
+    if (!inode_id_is_lasting(nodeid))
         return get_by_index(t, nodeid);
     pthread_mutex_lock(&t->lock);
     struct inode *inode = get_lasting(t, nodeid);
@@ -562,7 +558,7 @@ void inode_table_move(struct inode_table *t, struct inode *inode, const struct i
 static int use_fd(struct inode *inode)
 {
     if (inode->fd < 0)
-        return -1;
+        return -ESTALE;
     inode->n_fd_users++;
     if (!(atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_FLAG_FD_RECENT))
         atomic_fetch_or(&inode->flags, INODE_FLAG_FD_RECENT);

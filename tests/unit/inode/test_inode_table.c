@@ -209,6 +209,17 @@ static void test_pinned_descriptors_stay_up_to_their_limit(void **state)
     assert_int_equal(inode_table_pin_fd(f->table, intern(f, 4)), 0);
 }
 
+static void test_a_descriptor_is_not_closed_as_it_is_adopted(void **state)
+{
+    struct fixture *f = *state;
+    struct inode *inode = intern(f, 0);
+    for (unsigned i = 0; i < 100; i++) { /* each leaves an entry behind in the list of cached ones */
+        assert_true(inode_table_get_fd(f->table, inode) >= 0);
+        inode_table_put_fd(f->table, inode);
+        inode_table_drop_fd(f->table, inode);
+    }
+}
+
 static void test_running_out_of_descriptors_evicts_and_tries_again(void **state)
 {
     struct fixture *f = *state;
@@ -360,6 +371,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_descriptors_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_descriptor_in_use_is_not_closed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pinned_descriptors_stay_up_to_their_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_descriptor_is_not_closed_as_it_is_adopted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_running_out_of_descriptors_evicts_and_tries_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_move_changes_key_and_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_successor_finds_what_was_there, setup, teardown),
