@@ -233,6 +233,7 @@ class Overflow(Fresh):
             self.skipTest(f"the kernel's queue takes {limit} changes")
         (self.source / "first").write_text("")
         self.becomes(True, os.path.exists, self.path / "first")
+        wait_until(lambda: notifiers_of(self.control.worker()), "a notifier")  # it is started by the first change
         notifier, = notifiers_of(self.control.worker())
         os.kill(notifier, signal.SIGSTOP)  # so its queue fills up, and then the kernel's
         for number in range(limit + 40000):  # more than both queues hold; no change merges with another name's
@@ -275,6 +276,7 @@ class Death(Fresh):
         self.assertFalse((self.path / "one").exists())
         (self.source / "one").write_text("")
         self.becomes(True, os.path.exists, self.path / "one")
+        wait_until(lambda: notifiers_of(control.worker()), "a notifier")  # it is started by the first change
         notifier, = notifiers_of(control.worker())
         os.kill(notifier, signal.SIGKILL)
         for number in range(20):
