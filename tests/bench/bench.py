@@ -2,7 +2,7 @@
 
 All subjects are mounted at once and each workload runs on all of them before the next begins, in an order that turns
 with every round: what disturbs the machine for a while disturbs them alike. The figure of a row is the median over the
-rounds of the ratio to the bind mount within a round."""
+rounds of the ratio to the bind mount (with --layers: to the kernel's overlayfs) within a round."""
 import argparse
 import json
 import os
@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import report
+from layered import LAYERED_ROWS, layered_subjects
 from rows import ROWS, applies
 from subjects import GID, all_subjects, memory_kib, view_processes
 
@@ -27,9 +28,10 @@ class Bench:
         self.options = options
         self.build = pathlib.Path(options.build).resolve()
         self.workload = self.build / "bench" / "bench-workload"
-        self.subjects = [subject for subject in all_subjects(self.build)
+        subjects, rows = (layered_subjects, LAYERED_ROWS) if options.layers else (all_subjects, ROWS)
+        self.subjects = [subject for subject in subjects(self.build)
                          if subject.available() and (not options.only or subject.name in [*options.only, "native"])]
-        self.rows = [row for row in ROWS if not options.rows or row.name in options.rows]
+        self.rows = [row for row in rows if not options.rows or row.name in options.rows]
         self.rates = {row.name: {subject.name: [] for subject in self.subjects} for row in self.rows}
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="gidfs-bench-", dir=options.dir))
         self.base.chmod(0o755)
@@ -38,10 +40,12 @@ class Bench:
         try:
             for number in range(self.options.rounds):
                 self.round(number)
-            return {"machine": self.machine(), "options": {"rounds": self.options.rounds,
-                                                           "seconds": self.options.seconds,
-                                                           "threads": self.options.threads},
-                    "rates": self.rates, "ready": self.ready_times(), "memory": self.memory()}
+            figures = {"machine": self.machine(), "options": {"rounds": self.options.rounds,
+                                                              "seconds": self.options.seconds,
+                                                              "threads": self.options.threads}, "rates": self.rates}
+            if not self.options.layers:
+                figures.update(ready=self.ready_times(), memory=self.memory())
+            return figures
         finally:
             shutil.rmtree(self.base, ignore_errors=True)
 
@@ -159,27 +163,29 @@ def fill(tree, n_files):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures gidfs's views against a bind mount.")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: under three minutes")
-    parser.add_argument("--rounds", type=int, help="rounds (7; quick 3)")
+    parser.add_argument("--layers", action="store_true", help="layered views, against the kernel's overlayfs")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: two or three minutes")
+    parser.add_argument("--rounds", type=int, help="rounds (7; quick 3, with --layers 2)")
     parser.add_argument("--seconds", type=float, help="seconds for each workload (0.5; quick 0.15)")
     parser.add_argument("--threads", type=int, default=1, help="threads for each workload (1)")
     parser.add_argument("--rows", nargs="+", help="only these rows", metavar="ROW")
-    parser.add_argument("--only", nargs="+", help="only these subjects, and the bind mount", metavar="SUBJECT")
+    parser.add_argument("--only", nargs="+", help="only these subjects, and the reference", metavar="SUBJECT")
     parser.add_argument("--ready", type=int, nargs="+", help="tree sizes for the time until a mount is ready")
     parser.add_argument("--dir", default="/var/tmp", help="where to work: a directory on the disk to measure")
     parser.add_argument("--build", default="build", help="the build directory")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
     parser.add_argument("--report", action="store_true", help="put table and picture into docs/performance.md")
     options = parser.parse_args()
-    options.rounds = options.rounds or (3 if options.quick else 7)
+    options.rounds = options.rounds or (7 if not options.quick else 2 if options.layers else 3)
     options.seconds = options.seconds or (0.15 if options.quick else 0.5)
     options.ready = options.ready or ([1000, 20000] if options.quick else [1000, 10000, 100000, 1000000])
     figures = Bench(options).run()
-    print(report.text(figures))
+    section = report.section_of(figures)
+    print(report.text(figures, section))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
     if options.report:
-        report.into_documentation(figures)
+        report.into_documentation(figures, section)
 
 
 if __name__ == "__main__":

@@ -1,35 +1,55 @@
 """Table and picture of the figures that bench.py took; by itself: report.py FIGURES.json puts them into the docs."""
+import dataclasses
 import json
+import math
 import pathlib
 import statistics
 import sys
 
+from layered import LAYERED_ROWS
 from rows import ROWS
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DOCUMENT = ROOT / "docs" / "performance.md"
-PICTURE = ROOT / "docs" / "performance.svg"
-FIGURES = ROOT / "docs" / "performance.json"
-BEGIN, END = "<!-- figures: scripts/bench --report -->", "<!-- end of figures -->"
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
+DOCUMENT = DOCS / "performance.md"
+END = "<!-- end of figures -->"
 COLOURS = {"bindfs": "#c8a2a2", "fuse-overlayfs": "#d9c08a", "identity": "#4a7fb5", "gid": "#1f4e79",
-           "limit": "#9a9a9a"}
+           "limit": "#9a9a9a", "layers": "#1f4e79"}
 NAMES = {"bindfs": "bindfs", "fuse-overlayfs": "fuse-overlayfs", "identity": "identity view", "gid": "gid view",
-         "limit": "server in memory"}
+         "limit": "server in memory", "layers": "layered view"}
+
+
+@dataclasses.dataclass
+class Section:
+    """Figures of one kind, and their place in the documentation."""
+    rows: list
+    reference: str  # what "native" is
+    begin: str  # the line behind which they stand
+    file: str  # of the picture and of the figures, in docs/
+    subject: str  # whose rows the picture shows
+
+
+VIEWS = Section(ROWS, "a bind mount", "<!-- figures: scripts/bench --report -->", "performance", "gid")
+LAYERS = Section(LAYERED_ROWS, "the kernel's overlayfs", "<!-- figures: scripts/bench --layers --report -->",
+                 "performance-layers", "layers")
+
+
+def section_of(figures):
+    return LAYERS if any("layers" in rates for rates in figures["rates"].values()) else VIEWS
 
 
 def ratio(figures, row, subject):
-    """Median over the rounds of subject's rate against the bind mount's, or None."""
+    """Median over the rounds of subject's rate against the reference's, or None."""
     rates = figures["rates"].get(row, {})
     pairs = [(ours, native) for ours, native in zip(rates.get(subject, []), rates.get("native", [])) if native]
     return statistics.median(ours / native for ours, native in pairs) if pairs else None
 
 
-def table(figures):
-    """Markdown: a row for each workload, ratios to the bind mount (1.00; higher is faster)."""
-    subjects = [name for name in NAMES if any(ratio(figures, row.name, name) is not None for row in ROWS)]
-    lines = ["| against a bind mount = 1.00 | " + " | ".join(NAMES[name] for name in subjects) + " | aim |",
+def table(figures, section):
+    """Markdown: a row for each workload, ratios to the reference (1.00; higher is faster)."""
+    subjects = [name for name in NAMES if any(ratio(figures, row.name, name) is not None for row in section.rows)]
+    lines = [f"| against {section.reference} = 1.00 | " + " | ".join(NAMES[name] for name in subjects) + " | aim |",
              "|---|" + "---:|" * (len(subjects) + 1)]
-    for row in ROWS:
+    for row in section.rows:
         cells = [ratio(figures, row.name, name) for name in subjects]
         if any(cell is not None for cell in cells):
             shown = ["" if cell is None else f"{cell:.2f}" if cell >= 0.1 else f"{cell:.3f}" for cell in cells]
@@ -50,23 +70,23 @@ def rest(figures):
     return "\n".join(lines)
 
 
-def text(figures):
+def text(figures, section):
     machine, options = figures["machine"], figures["options"]
     head = (f"Linux {machine['kernel']}, {machine['processors']} processors, {machine['file_system']}, "
             f"{machine['version']}; {options['rounds']} rounds, {options['threads']} threads.")
-    return "\n\n".join([head, table(figures), rest(figures)])
+    return "\n\n".join([head, table(figures, section), *([rest(figures)] if "ready" in figures else [])])
 
 
-def picture(figures):
+def picture(figures, section):
     """Horizontal bars on a logarithmic scale from 1/100 to 2, drawn by hand: no library is needed."""
-    subjects = [name for name in NAMES if name != "identity"]
-    rows = [row for row in ROWS if ratio(figures, row.name, "gid") is not None]
+    subjects = [name for name in NAMES
+                if name != "identity" and any(figures["rates"][row].get(name) for row in figures["rates"])]
+    rows = [row for row in section.rows if ratio(figures, row.name, section.subject) is not None]
     left, width, bar, gap = 210, 560, 7, 10
     height_of_row = bar * len(subjects) + gap
     height = 60 + height_of_row * len(rows) + 20
 
     def place(value):
-        import math
         return left + width * (math.log10(max(0.01, min(2, value))) + 2) / (math.log10(2) + 2)
 
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 40} {height}" '
@@ -90,16 +110,17 @@ def picture(figures):
     return "\n".join([*parts, "</svg>", ""])
 
 
-def into_documentation(figures):
+def into_documentation(figures, section):
     document = DOCUMENT.read_text()
-    before, _, tail = document.partition(BEGIN)
+    before, _, tail = document.partition(section.begin)
     _, _, after = tail.partition(END)
     if not tail:
-        raise SystemExit(f"{DOCUMENT}: no line {BEGIN}")
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{text(figures)}\n\n{END}{after}")
-    PICTURE.write_text(picture(figures))
-    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+        raise SystemExit(f"{DOCUMENT}: no line {section.begin}")
+    DOCUMENT.write_text(f"{before}{section.begin}\n\n{text(figures, section)}\n\n{END}{after}")
+    (DOCS / section.file).with_suffix(".svg").write_text(picture(figures, section))
+    (DOCS / section.file).with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    into_documentation(json.loads(pathlib.Path(sys.argv[1]).read_text()))
+    saved = json.loads(pathlib.Path(sys.argv[1]).read_text())
+    into_documentation(saved, section_of(saved))

@@ -20,6 +20,10 @@ class Row:
     prepare: Optional[Callable] = None
     measure: Optional[Callable] = None
 
+    def against(self, target):
+        """The same row with another aim."""
+        return dataclasses.replace(self, target=target)
+
 
 def applies(row, subject):
     return not (subject.name == "limit" and (row.data or row.name in ("git_status",)))
