@@ -116,7 +116,7 @@ static void describe(struct view *view, struct memory *memory, const struct fuse
         .wants.no_resend = getenv("GIDFS_NO_RESEND"), /* for tests on kernels that are too good */
 #endif
         .ops = ops,
-        .raw = view->hook_data ? layers_view_raw : gid_view_raw,
+        .raw = view_raw,
         .forget = view_forget_one,
         .recover = view_recover_opens,
         .undo_open = view_undo_open,
@@ -151,10 +151,7 @@ static int serve(struct view *view, struct memory *memory, int ready_fd, GError 
 {
     struct fuse_lowlevel_ops ops = {0};
     struct transport_config config;
-    if (view->hook_data)
-        layers_view_ops(view->options, &ops);
-    else
-        gid_view_ops(view->options, &ops);
+    view_ops(view, &ops);
     describe(view, memory, &ops, &config);
     int r = transport_new(&config, &view->transport);
     if (r == -ENODEV)

@@ -258,17 +258,14 @@ static size_t send_request(struct fuzzed *f, int socket, const uint8_t *data, si
 static void serve(struct view *view, struct fuzzed *f, int dev_fd)
 {
     struct fuse_lowlevel_ops ops = {0};
-    if (view->hook_data)
-        layers_view_ops(view->options, &ops);
-    else
-        gid_view_ops(view->options, &ops);
+    view_ops(view, &ops);
     struct transport_config config = {
         .dev_fd = dev_fd,
         .state = f->state,
         .buffers = f->buffers,
         .wants = {.passthrough = true, .max_stack_depth = 1, .cache = true, .posix_acl = true},
         .ops = &ops,
-        .raw = view->hook_data ? layers_view_raw : gid_view_raw,
+        .raw = view_raw,
         .forget = view_forget_one,
         .thread_start = thread_start,
         .userdata = view,

@@ -15,7 +15,7 @@
 void view_attributes(struct view *view, struct inode *inode, struct statx *stx, struct stat *ret_st)
 {
     const struct view_options *options = view->options;
-    if (inode && view->hooks && view->hooks->adjust_statx)
+    if (inode && view->hooks->adjust_statx)
         view->hooks->adjust_statx(view, inode, stx);
     else
         stx->stx_ino = source_ino(view->source, stx);
@@ -162,8 +162,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int 
         reply_attributes(req, view, inode);
         return;
     }
-    if (r == 0 && view->hooks && view->hooks->prepare_write)
-        r = view->hooks->prepare_write(view, inode);
+    if (r == 0)
+        r = view_prepare_write(view, inode);
     int fd = r < 0 ? r : inode_table_get_fd(view->inodes, inode);
     if (fd < 0) {
         view_reply_error(req, fd);

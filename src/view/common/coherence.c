@@ -35,7 +35,7 @@ static int open_key(void *data, const struct inode_key *key)
 /* Changes of a layered view's layers are not looked for: as with overlayfs, only the view may change them. */
 static bool wants_watch(const struct view *view)
 {
-    return view->options->cache == VIEW_CACHE_AUTO && !view->options->has_timeout && !view->hooks;
+    return view->options->cache == VIEW_CACHE_AUTO && !view->options->has_timeout && !view->hook_data;
 }
 
 void view_watch(struct view *view, struct watch_state *state)

@@ -239,8 +239,8 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void 
         reply_ioctl(req, result, NULL, 0);
         return;
     }
-    if (r == 0 && changes && view->hooks && view->hooks->prepare_write)
-        r = view->hooks->prepare_write(view, inode);
+    if (r == 0 && changes)
+        r = view_prepare_write(view, inode);
     struct data_file file;
     if (r == 0)
         r = data_files_get(view->data_files, inode, O_RDONLY, &file);

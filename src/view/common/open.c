@@ -212,7 +212,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct view *view = view_of_request(req);
     struct inode *inode = inode_table_get(view->inodes, ino);
     int r = inode ? 0 : -ESTALE;
-    if (r == 0 && view->hooks && view->hooks->prepare_open)
+    if (r == 0 && view->hooks->prepare_open)
         r = view->hooks->prepare_open(view, inode, fi->flags);
     int fd = r < 0 ? r : inode_table_get_fd(view->inodes, inode);
     if (fd < 0) {

@@ -69,6 +69,29 @@ void view_reply_error(fuse_req_t req, int error)
     fuse_reply_err(req, -error);
 }
 
+void view_reply_entry(fuse_req_t req, int r, const struct fuse_entry_param *entry)
+{
+    if (r < 0)
+        view_reply_error(req, r);
+    else if (request_answer_is_lost(fuse_reply_entry(req, entry)))
+        view_forget_one(view_of_request(req), entry->ino, 1);
+}
+
+void view_reply_lookup(fuse_req_t req, const struct inode *dir, int r, const struct fuse_entry_param *entry)
+{
+    if (r == -ENOENT) {
+        const struct fuse_entry_param none = {.entry_timeout = view_entry_timeout(view_of_request(req), dir)};
+        fuse_reply_entry(req, &none); /* nodeid 0: that there is none may be cached too */
+    } else {
+        view_reply_entry(req, r, entry);
+    }
+}
+
+int view_prepare_write(struct view *view, struct inode *inode)
+{
+    return view->hooks->prepare_write ? view->hooks->prepare_write(view, inode) : 0;
+}
+
 /* How far a batch has come is noted before each step: a crash may leak one count, and takes none twice. */
 static void forget_noted(struct view *view, uint64_t nodeid, uint64_t n_lookups)
 {
@@ -93,20 +116,32 @@ static void op_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *f
     fuse_reply_none(req);
 }
 
-void view_ops_forget(struct fuse_lowlevel_ops *ops)
+void view_ops(const struct view *view, struct fuse_lowlevel_ops *ops)
 {
+    view_ops_attributes(ops);
+    view_ops_open(ops);
+    view_ops_io(ops);
+    view_ops_xattr(ops);
+    view_ops_create(ops);
+    if (view->options->cache != VIEW_CACHE_NONE)
+        view_ops_open_cached_directories(ops);
     ops->forget = op_forget;
     ops->forget_multi = op_forget_multi;
+    view->hooks->add_ops(ops);
 }
 
-bool view_raw_operation(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes)
+bool view_raw(void *data, const struct fuse_in_header *header, const void *body, size_t n_bytes)
 {
+    struct view *view = data;
     switch (header->opcode) {
     case ABI_OP_STATX:
         view_raw_statx(view, header);
         return true;
     case FUSE_SETXATTR:
         view_raw_setxattr(view, header, body, n_bytes);
+        return true;
+    case ABI_OP_TMPFILE:
+        view_raw_tmpfile(view, header, body, n_bytes);
         return true;
     default:
         return false;

@@ -24,7 +24,14 @@ struct pressure;
  */
 struct view;
 
+struct creation;
+
+/* What a view adds. */
 struct view_hooks {
+    /* Fills in the operations on names: all but those of view/common/create.c. */
+    void (*add_ops)(struct fuse_lowlevel_ops *ops);
+    /* Makes what a request asks for in the directory `parent`, and what the kernel is told of it; counts a lookup. */
+    int (*create)(struct creation *c, uint64_t parent, struct fuse_entry_param *ret_entry, struct inode **ret_inode);
     /* Makes an inode writable before it is changed (copy-up). NULL: every inode is. 0 or a negative errno. */
     int (*prepare_write)(struct view *view, struct inode *inode);
     /* The same before a file is opened with these flags, for reading too. NULL: nothing is to be done. */
@@ -37,8 +44,8 @@ struct view_hooks {
 
 struct view {
     const struct view_options *options; /* not owned */
-    const struct view_hooks *hooks;
-    void *hook_data; /* the view's own: struct layers, … */
+    const struct view_hooks *hooks;     /* set by the view before it serves */
+    void *hook_data;                    /* struct layers; NULL in the gid view */
     struct inode_table *inodes;
     struct source_state *source;
     struct transport *transport;
@@ -150,18 +157,31 @@ void view_entry_out(const struct fuse_entry_param *entry, struct fuse_entry_out 
 
 /* Reply helpers: every failure leaves by view_reply_error(). error is a negative errno, or 0. */
 void view_reply_error(fuse_req_t req, int error);
+/* Answers with an entry, or with the error that r is. The entry's lookup is taken back if nobody gets the answer. */
+void view_reply_entry(fuse_req_t req, int r, const struct fuse_entry_param *entry);
+/* The same for a name that was looked up in dir: that there is none may be cached too. */
+void view_reply_lookup(fuse_req_t req, const struct inode *dir, int r, const struct fuse_entry_param *entry);
 
-/* The tables of operations: each fills in its group. */
+/* Makes an inode writable before it is changed: the view's prepare_write(). */
+int view_prepare_write(struct view *view, struct inode *inode);
+
+/* The table of operations of a view whose hooks are set. */
+void view_ops(const struct view *view, struct fuse_lowlevel_ops *ops);
+/* The opcodes that libfuse 3.14 does not know: a transport_raw_fn. view is the struct view. */
+bool view_raw(void *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);
+
+/* What these are put together from: each fills in its group. */
 void view_ops_attributes(struct fuse_lowlevel_ops *ops);
 void view_ops_open(struct fuse_lowlevel_ops *ops);
 /* Only where directory contents may be cached: it switches OPENDIR off. */
 void view_ops_open_cached_directories(struct fuse_lowlevel_ops *ops);
 void view_ops_io(struct fuse_lowlevel_ops *ops);
 void view_ops_xattr(struct fuse_lowlevel_ops *ops);
-void view_ops_forget(struct fuse_lowlevel_ops *ops);
+void view_ops_create(struct fuse_lowlevel_ops *ops);
 
-/* The opcodes that libfuse 3.14 does not know and that concern one inode: STATX, SETXATTR. False: another one. */
 void view_raw_statx(struct view *view, const struct fuse_in_header *header);
 void view_raw_setxattr(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);
-bool view_raw_operation(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);
+void view_raw_tmpfile(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);
+
+/* Takes lookups of an inode back. view is the struct view. */
 void view_forget_one(void *view, uint64_t nodeid, uint64_t n_lookups);

@@ -37,7 +37,7 @@ static bool hides_xattr(const struct view *view, const char *name)
         return true;
     if (view->options->no_xattrs && !is_acl(name))
         return true;
-    return view->hooks && view->hooks->hides_xattr && view->hooks->hides_xattr(view, name);
+    return view->hooks->hides_xattr && view->hooks->hides_xattr(view, name);
 }
 
 static int acl_id_to_view(enum acl_ids_type type, uint32_t *id, void *data)
@@ -230,8 +230,8 @@ static int set_xattr(struct view *view, struct inode *inode, const char *name, v
                      const struct fuse_setxattr_in *in)
 {
     int r = may_set(view, name);
-    if (r == 0 && view->hooks && view->hooks->prepare_write)
-        r = view->hooks->prepare_write(view, inode);
+    if (r == 0)
+        r = view_prepare_write(view, inode);
     if (r < 0)
         return r;
     int fd = inode_table_get_fd(view->inodes, inode);
@@ -277,8 +277,8 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     int r = inode ? 0 : -ESTALE;
     if (r == 0 && hides_xattr(view, name))
         r = is_acl(name) ? -EOPNOTSUPP : -ENODATA;
-    if (r == 0 && view->hooks && view->hooks->prepare_write)
-        r = view->hooks->prepare_write(view, inode);
+    if (r == 0)
+        r = view_prepare_write(view, inode);
     int fd = r < 0 ? r : inode_table_get_fd(view->inodes, inode);
     if (fd < 0) {
         view_reply_error(req, fd);

@@ -61,13 +61,3 @@ bool echo_lookup(fuse_req_t req, struct view *view, const struct dir *dir, const
         view_reply_error(req, -ENOENT);
     return true;
 }
-
-void echo_created(fuse_req_t req, struct view *view, const struct dir *dir, const char *name)
-{
-    struct statx stx;
-    int r = inode_fd_statx_at(dir->fd, name, &stx);
-    if (r < 0)
-        view_reply_error(req, r);
-    else
-        names_reply_lookup(req, view, dir, name);
-}

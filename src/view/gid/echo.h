@@ -7,6 +7,3 @@
 
 /* Answers the lookup of a name that is about to be made or removed once more. False if it is any other. */
 bool echo_lookup(fuse_req_t req, struct view *view, const struct dir *dir, const char *name);
-
-/* Answers the creation of a name with what is there. */
-void echo_created(fuse_req_t req, struct view *view, const struct dir *dir, const char *name);

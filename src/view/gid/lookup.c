@@ -74,17 +74,9 @@ static int lookup(struct view *view, const struct dir *parent, const char *name,
 
 void names_reply_lookup(fuse_req_t req, struct view *view, const struct dir *parent, const char *name)
 {
-    struct fuse_entry_param entry = {0};
+    struct fuse_entry_param entry;
     int r = lookup(view, parent, name, &entry);
-    if (r == 0) {
-        if (request_answer_is_lost(fuse_reply_entry(req, &entry)))
-            view_forget_one(view, entry.ino, 1);
-    } else if (r == -ENOENT) {
-        entry.entry_timeout = view_entry_timeout(view, parent->inode);
-        fuse_reply_entry(req, &entry); /* nodeid 0: that there is none may be cached too */
-    } else {
-        view_reply_error(req, r);
-    }
+    view_reply_lookup(req, parent->inode, r, &entry);
 }
 
 /*
@@ -99,10 +91,7 @@ static void lookup_by_nodeid(fuse_req_t req, struct view *view, fuse_ino_t ino)
     auto_fd int fd = inode ? source_open_key(view->source, &inode->key) : source_open_lasting(view->source, ino);
     int r = fd < 0 ? -ESTALE : names_make_entry(view, &nobody, &fd, INODE_KEEP_CACHED, &entry, &found);
     keep_no_attributes(&entry);
-    if (r < 0)
-        view_reply_error(req, r);
-    else if (request_answer_is_lost(fuse_reply_entry(req, &entry)))
-        view_forget_one(view, entry.ino, 1);
+    view_reply_entry(req, r, &entry);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -27,7 +27,8 @@ void names_reply_lookup(fuse_req_t req, struct view *view, const struct dir *par
 /* The groups of operations. */
 void gid_ops_lookup(struct fuse_lowlevel_ops *ops);
 void gid_ops_readdir(struct fuse_lowlevel_ops *ops);
-void gid_ops_create(struct fuse_lowlevel_ops *ops);
 void gid_ops_remove(struct fuse_lowlevel_ops *ops);
 void gid_ops_rename(struct fuse_lowlevel_ops *ops);
-void gid_raw_tmpfile(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);
+
+/* create.c: for struct view_hooks. */
+int gid_create(struct creation *c, uint64_t parent, struct fuse_entry_param *ret_entry, struct inode **ret_inode);

@@ -125,9 +125,6 @@ int layers_make_entry(struct view *view, const struct layers_dir *dir, const cha
 int layers_lookup(struct view *view, const struct layers_dir *dir, const char *name, struct fuse_entry_param *ret_entry,
                   struct inode **ret_inode);
 
-/* Looks a name up and answers, or answers with the error. */
-void layers_reply_lookup(fuse_req_t req, struct view *view, const struct layers_dir *dir, const char *name);
-
 /* index.c: copies of lower objects that have several links */
 
 /* Whether an object of a lower layer is to be found by the index once it is copied up. */
@@ -241,10 +238,12 @@ int redirect_write(const struct layers *layers, int dir_fd, const char *name, bo
 /* The groups of operations. */
 void layers_ops_lookup(struct fuse_lowlevel_ops *ops);
 void layers_ops_readdir(struct fuse_lowlevel_ops *ops);
-void layers_ops_create(struct fuse_lowlevel_ops *ops);
+void layers_ops_link(struct fuse_lowlevel_ops *ops);
 void layers_ops_remove(struct fuse_lowlevel_ops *ops);
 void layers_ops_rename(struct fuse_lowlevel_ops *ops);
-void layers_raw_tmpfile(struct view *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);
+
+/* create.c: for struct view_hooks. */
+int layers_create(struct creation *c, uint64_t parent, struct fuse_entry_param *ret_entry, struct inode **ret_inode);
 
 /* readdir.c: listings between one READDIR and the next. */
 struct listings *listings_new(void);

@@ -169,59 +169,9 @@ void layers_free(struct layers *layers)
     g_free(layers);
 }
 
-/* An eighth of what the process may have is for the members of directories. */
-static unsigned n_member_fds(void)
-{
-    struct rlimit limit = {.rlim_cur = 8 * N_FDS_DEFAULT};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    return (unsigned)MIN(limit.rlim_cur / 8, 8192);
-}
-
-int layers_start(struct layers *layers, struct view *view)
-{
-    view->hooks = &layers_view_hooks;
-    view->hook_data = layers;
-    view->unmapped_root_is_root = true;
-    pthread_mutex_init(&layers->switch_lock, NULL);
-    layers->members = members_new(n_member_fds());
-    layers->places = places_new();
-    layers->listings = listings_new();
-    layers->copy_ups = copy_ups_new();
-    /* Nobody but the view changes the layers: what the kernel knows it may keep, unless told otherwise. */
-    if (view->options->cache == VIEW_CACHE_AUTO && !view->options->has_timeout)
-        view->unwatched_s = view->cached_s;
-    return 0;
-}
-
 int layers_top_fd(const struct layers *layers)
 {
     return layers->set->layers[0].root_fd;
-}
-
-void layers_view_ops(const struct view_options *options, struct fuse_lowlevel_ops *ops)
-{
-    view_ops_attributes(ops);
-    view_ops_open(ops);
-    view_ops_io(ops);
-    view_ops_xattr(ops);
-    view_ops_forget(ops);
-    if (options->cache != VIEW_CACHE_NONE)
-        view_ops_open_cached_directories(ops);
-    layers_ops_lookup(ops);
-    layers_ops_readdir(ops);
-    layers_ops_create(ops);
-    layers_ops_remove(ops);
-    layers_ops_rename(ops);
-}
-
-bool layers_view_raw(void *data, const struct fuse_in_header *header, const void *body, size_t n_bytes)
-{
-    struct view *view = data;
-    if (header->opcode == ABI_OP_TMPFILE) {
-        layers_raw_tmpfile(view, header, body, n_bytes);
-        return true;
-    }
-    return view_raw_operation(view, header, body, n_bytes);
 }
 
 int layers_view_root(struct view *view)
@@ -296,9 +246,44 @@ static int prepare_open(struct view *view, struct inode *inode, int flags)
     return r < 0 ? r : layers_split_if_bound(view, inode);
 }
 
-const struct view_hooks layers_view_hooks = {
+static void add_ops(struct fuse_lowlevel_ops *ops)
+{
+    layers_ops_lookup(ops);
+    layers_ops_readdir(ops);
+    layers_ops_link(ops);
+    layers_ops_remove(ops);
+    layers_ops_rename(ops);
+}
+
+static const struct view_hooks hooks = {
+    .add_ops = add_ops,
+    .create = layers_create,
     .prepare_write = prepare_write,
     .prepare_open = prepare_open,
     .adjust_statx = adjust_statx,
     .hides_xattr = hides_xattr,
 };
+
+/* An eighth of what the process may have is for the members of directories. */
+static unsigned n_member_fds(void)
+{
+    struct rlimit limit = {.rlim_cur = 8 * N_FDS_DEFAULT};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return (unsigned)MIN(limit.rlim_cur / 8, 8192);
+}
+
+int layers_start(struct layers *layers, struct view *view)
+{
+    view->hooks = &hooks;
+    view->hook_data = layers;
+    view->unmapped_root_is_root = true;
+    pthread_mutex_init(&layers->switch_lock, NULL);
+    layers->members = members_new(n_member_fds());
+    layers->places = places_new();
+    layers->listings = listings_new();
+    layers->copy_ups = copy_ups_new();
+    /* Nobody but the view changes the layers: what the kernel knows it may keep, unless told otherwise. */
+    if (view->options->cache == VIEW_CACHE_AUTO && !view->options->has_timeout)
+        view->unwatched_s = view->cached_s;
+    return 0;
+}

@@ -10,9 +10,6 @@
  */
 struct layers;
 
-/* What the view does to the common operations. */
-extern const struct view_hooks layers_view_hooks;
-
 /*
  * Opens all that lowerdir=, upperdir= and workdir= name; empties the work directory of what a crash left. The keeper
  * does it once: workers inherit the descriptors. The result is the view's hook_data.
@@ -28,12 +25,6 @@ int layers_top_fd(const struct layers *layers);
 
 /* For struct inode_table_config: opens the inode of a key; data is the view. */
 int layers_view_open_key(void *data, const struct inode *inode);
-
-/* Fills in the operations on names, and those of view/common. */
-void layers_view_ops(const struct view_options *options, struct fuse_lowlevel_ops *ops);
-
-/* FUSE_TMPFILE, and what view/common handles raw. */
-bool layers_view_raw(void *view, const struct fuse_in_header *header, const void *body, size_t n_bytes);
 
 /* Makes record 0 the root of the merged tree. Returns at once for a successor, whose table has it. */
 int layers_view_root(struct view *view);

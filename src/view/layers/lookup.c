@@ -186,32 +186,19 @@ int layers_lookup(struct view *view, const struct layers_dir *dir, const char *n
     return r;
 }
 
-void layers_reply_lookup(fuse_req_t req, struct view *view, const struct layers_dir *dir, const char *name)
-{
-    struct fuse_entry_param entry = {0};
-    struct inode *inode;
-    int r = layers_lookup(view, dir, name, &entry, &inode);
-    if (r == 0) {
-        if (request_answer_is_lost(fuse_reply_entry(req, &entry)))
-            inode_table_forget(view->inodes, entry.ino, 1);
-    } else if (r == -ENOENT) {
-        entry.entry_timeout = view_entry_timeout(view, dir->inode);
-        fuse_reply_entry(req, &entry); /* nodeid 0: that there is none may be cached too */
-    } else {
-        view_reply_error(req, r);
-    }
-}
-
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct view *view = view_of_request(req);
+    struct fuse_entry_param entry;
     struct layers_dir dir;
+    struct inode *inode;
     int r = layers_dir_get(view, parent, &dir);
     if (r < 0) {
         view_reply_error(req, r);
         return;
     }
-    layers_reply_lookup(req, view, &dir, name);
+    r = layers_lookup(view, &dir, name, &entry, &inode);
+    view_reply_lookup(req, dir.inode, r, &entry);
     layers_dir_put(view, &dir);
 }
 
