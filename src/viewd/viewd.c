@@ -18,6 +18,7 @@
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -94,6 +95,19 @@ static int mount_view(struct setup *s, GError **error)
     return fuse_dev_mount(fd, &mount, error);
 }
 
+/*
+ * Where file handles can't be opened, each inode that the kernel knows takes a descriptor: as many are known as there
+ * may be descriptors, but for a quarter that other things need, and the kernel is asked to forget in time (pressure.h).
+ */
+static void limit_inodes(struct memory *memory)
+{
+    struct rlimit limit;
+    if (memory->source->handles || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    rlim_t n_max = limit.rlim_cur - limit.rlim_cur / 4;
+    memory->inodes->n_records_max = (uint32_t)MIN(n_max, memory->inodes->n_records_max);
+}
+
 static int open_control(struct setup *s, GError **error)
 {
     if (!s->request->options->control)
@@ -105,11 +119,22 @@ static int open_control(struct setup *s, GError **error)
     return 0;
 }
 
+/* The soft limit is for programs that select(): there are to be as many descriptors as there may be. */
+static void raise_fd_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int prepare(struct setup *s, GError **error)
 {
     const struct viewd_request *request = s->request;
     uint32_t n_inodes = request->options->max_inodes ? request->options->max_inodes : N_INODES_DEFAULT;
     bool layered = request->options->n_lower_dirs > 0; /* a source is then no more than a name */
+    raise_fd_limit();
     int r = checks_resolve(layered ? NULL : request->source, request->options->source_nofollow, request->mountpoint,
                            &s->source, &s->mountpoint, error);
     if (r == 0) {
@@ -121,6 +146,8 @@ static int prepare(struct setup *s, GError **error)
         r = memory_create(n_inodes, &s->memory, error);
     if (r == 0)
         r = open_source(s, error);
+    if (r == 0)
+        limit_inodes(&s->memory);
     if (r == 0)
         r = open_control(s, error);
     if (r == 0)
