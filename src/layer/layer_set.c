@@ -15,7 +15,8 @@ static int open_layer(struct layer *layer, const char *path, bool is_upper, GErr
 {
     struct stat st;
     layer->path = g_strdup(path);
-    int fd = is_upper ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : source_tree_open(path, &layer->tree_fd);
+    int fd =
+        is_upper ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : source_tree_open_read_only(path, &layer->tree_fd);
     if (fd < 0)
         return gidfs_error_errno(error, is_upper ? errno : fd, "%s %s", is_upper ? "upperdir" : "layer", path);
     layer->root_fd = fd;

@@ -96,6 +96,17 @@ class Changed(LayersTest):
         os.utime(view.path / "plain", (1, 1))
         self.assertEqual(before, [snapshot(path) for path in layers.lower])
 
+    def test_reading_leaves_no_times_of_access_in_lower_layers(self):
+        layers = self.layers(1)
+        write_tree(layers.lower[0], {"d": {"f": "1"}})
+        paths = [layers.lower[0] / "d" / "f", layers.lower[0] / "d"]
+        for path in paths:
+            os.utime(path, (1, 2))  # so long ago that reading would be noted (relatime)
+        view = layers.mount()
+        self.assertEqual(["f"], os.listdir(view.path / "d"))
+        self.assertEqual("1", (view.path / "d" / "f").read_text())
+        self.assertEqual([1, 1], [path.stat().st_atime for path in paths])
+
     def test_copy_up_keeps_everything(self):
         layers = self.layers(1)
         path = layers.lower[0] / "d" / "file"
