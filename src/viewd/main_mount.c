@@ -5,9 +5,11 @@
  */
 #include "base/log.h"
 #include "sys/fuse_dev.h"
+#include "sys/mount_table.h"
 #include "sys/sandbox.h"
 #include "viewd/viewd.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +20,34 @@
 static const char help[] = "usage: mount.gidfs SOURCE MOUNTPOINT [-sfnv] [-o OPTIONS]\n\n"
                            "Called by mount(8) for the type gidfs. The options are those of gidfs-view(8).\n";
 
+/* The flags that the view at a mount point has now, of those that view options name. */
+static int current_flags(const char *mountpoint, uint32_t *ret_flags, GError **error)
+{
+    g_autoptr(mount_table) table = NULL;
+    g_autoptr(view_options) options = NULL;
+    g_autofree char *target = realpath(mountpoint, NULL);
+    if (!target)
+        return gidfs_error_errno(error, errno, "remount %s", mountpoint);
+    int r = mount_table_read(0, &table, error);
+    const struct mount_entry *entry = r < 0 ? NULL : mount_table_find_target(table, target);
+    if (r == 0 && !entry)
+        r = gidfs_error(error, EINVAL, "remount %s: nothing is mounted there", mountpoint);
+    if (r == 0)
+        r = view_options_parse(entry->options, &options, error);
+    if (r == 0)
+        *ret_flags = options->flags & options->flags_given;
+    return r;
+}
+
+/* What the options don't name stays as it is. */
 static int remount(const struct view_options *options, const char *mountpoint)
 {
     g_autoptr(GError) error = NULL;
-    if (fuse_dev_remount(mountpoint, options->flags, &error) == 0)
+    uint32_t flags = 0, given = options->flags_given;
+    int r = current_flags(mountpoint, &flags, &error);
+    if (r == 0)
+        r = fuse_dev_remount(mountpoint, (flags & ~given) | (options->flags & given), &error);
+    if (r == 0)
         return EXIT_SUCCESS;
     fprintf(stderr, "mount.gidfs: %s\n", error->message);
     return EXIT_FAILURE;

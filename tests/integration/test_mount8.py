@@ -111,6 +111,15 @@ class Mount8(MountTest):
         (self.path / "new").touch()
         self.assertEqual(GID, os.stat(self.path / "new").st_gid)
 
+    def test_a_remount_changes_nothing_else(self):
+        run(["mount", "-t", "gidfs", "-o", "suid,dev,noexec", self.source, self.path])
+        before = set(mount_entry(self.path)["options"])
+        run(["mount", "-o", "remount,ro", self.path])
+        run([binary("mount.gidfs"), self.source, self.path, "-o", "remount,rw"])
+        self.assertEqual(before, set(mount_entry(self.path)["options"]))
+        run([binary("mount.gidfs"), self.source, self.path, "-o", "remount,nosuid"])
+        self.assertEqual(before | {"nosuid"}, set(mount_entry(self.path)["options"]))
+
     def test_remount_of_a_line_in_fstab(self):
         self.fstab(f"gid={GID}")
         run(["mount", self.path])
