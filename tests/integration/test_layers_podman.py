@@ -1,11 +1,17 @@
 """gidfs-view where containers/storage has fuse-overlayfs configured: mount_program, with nothing else changed."""
+import os
 import shutil
 import tarfile
+import unittest
 
 from harness import MountTest, Podman, binary, main, make_root, skip_file
+from harness.containers import add_user
+from harness.userns import offer_fuse, why_no_user_namespaces
 
 
 class MountProgram(MountTest):
+    uid = 0
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -15,6 +21,7 @@ class MountProgram(MountTest):
         cls.tar = cls.fs.path / "root.tar"
         with tarfile.open(cls.tar, "w") as tar:
             tar.add(make_root(cls.fs.path / "root"), arcname=".")
+        cls.program = shutil.copy(binary("gidfs-view"), cls.fs.path)  # where every user may go
 
     def setUp(self):
         super().setUp()
@@ -22,10 +29,10 @@ class MountProgram(MountTest):
         why_not = self.plain.probe("localhost/tiny:1")
         if why_not:
             self.skipTest(f"podman runs no containers here at all: {why_not}")
-        self.podman = self.new_podman(f'mount_program = "{binary("gidfs-view")}"\n')
+        self.podman = self.new_podman(f'mount_program = "{self.program}"\n')
 
     def new_podman(self, storage_options):
-        podman = Podman(self.new_directory(self.fs.path, prefix="store-"), storage_options)
+        podman = Podman(self.new_directory(self.fs.path, prefix="store-"), storage_options, self.uid)
         self.addCleanup(podman.discard)
         podman("import", "-q", self.tar, "localhost/tiny:1")
         return podman
@@ -70,6 +77,32 @@ class MountProgram(MountTest):
         self.podman("commit", "-q", "mapped", "localhost/mapped")
         self.assertEqual("0\n0\n1001", self.in_container(
             "localhost/mapped", "stat -c %u /by-root /etc/group /etc/machine-id"))
+
+
+class Rootless(MountProgram):
+    """By an ordinary user, whose containers have user namespaces."""
+
+    uid = 4242
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        if not shutil.which("newuidmap") or not os.path.exists("/etc/subuid") or not os.path.exists("/etc/subgid"):
+            raise unittest.SkipTest("newuidmap, /etc/subuid or /etc/subgid is missing")
+        why_not = why_no_user_namespaces(cls.uid)
+        if why_not:
+            raise unittest.SkipTest(f"ordinary users get no user namespace here: {why_not}")
+        devices, files = (cls.fs.path / name for name in ("devices", "files"))
+        devices.mkdir()
+        files.mkdir()
+        offer_fuse(devices)
+        add_user(files, "gidfs-tester", cls.uid)
+
+    def test_user_namespace(self):
+        """The user's own namespace, and another one inside of it."""
+        self.assertEqual("0 0\n0 0\n1001", self.in_container(
+            "localhost/tiny:1", "stat -c '%u %g' /etc; touch /new; stat -c '%u %g' /new; stat -c %u /home/alice",
+            "--uidmap", "0:1:60000", "--gidmap", "0:1:60000"))
 
 
 if __name__ == "__main__":
