@@ -136,10 +136,33 @@ class Changed(LayersTest):
         os.rename(view.path / "d", view.path / "e")
         self.assertEqual([], [name for name in os.listxattr(view.path / "f") if "overlay" in name])
         self.assertEqual([], [name for name in os.listxattr(view.path / "e") if "overlay" in name])
-        self.assert_errno(errno.EPERM, os.setxattr, view.path / "e", "trusted.overlay.redirect", b"/etc")
-        self.assert_errno(errno.EPERM, os.setxattr, view.path / "e", "user.overlay.opaque", b"y")
+        self.assert_errno(errno.ENODATA, os.getxattr, view.path / "e", "trusted.overlay.redirect")
+        self.assert_errno(errno.ENODATA, os.removexattr, view.path / "e", "trusted.overlay.redirect")
         self.assert_errno(errno.EPERM, (view.path / ".wh.f").touch)
         self.assert_errno(errno.EPERM, os.mknod, view.path / "n", stat.S_IFCHR | 0o600, os.makedev(0, 0))
+
+    def test_overlay_xattrs_of_clients_are_kept_and_steer_nothing(self):
+        """As with the kernel's overlayfs, which puts them out of its own way."""
+        layers = self.layers(1)
+        write_tree(layers.lower[0], {"d": {"x": "1"}, "f": "1"})
+        os.setxattr(layers.lower[0] / "f", "trusted.overlay.overlay.below", b"kept")
+        view = layers.mount()
+        for name in ("trusted.overlay.redirect", "trusted.overlay.opaque", "user.overlay.opaque"):
+            os.setxattr(view.path / "d", name, b"y")
+        os.setxattr(view.path / "f", "trusted.overlay.metacopy", b"")
+        for _ in range(2):
+            self.assertEqual(["trusted.overlay.opaque", "trusted.overlay.redirect", "user.overlay.opaque"],
+                             sorted(os.listxattr(view.path / "d")))
+            self.assertEqual(b"y", os.getxattr(view.path / "d", "trusted.overlay.redirect"))
+            self.assertEqual(b"kept", os.getxattr(view.path / "f", "trusted.overlay.below"))
+            self.assertEqual(["x"], os.listdir(view.path / "d"))
+            self.assertEqual("1", (view.path / "f").read_text())
+            layers.unmount()
+            view = layers.mount()
+        self.assertEqual(b"y", os.getxattr(layers.upper / "d", "trusted.overlay.overlay.redirect"))
+        os.removexattr(view.path / "d", "trusted.overlay.redirect")
+        self.assertNotIn("trusted.overlay.overlay.redirect", os.listxattr(layers.upper / "d"))
+        self.assert_errno(errno.ERANGE, os.setxattr, view.path / "f", "trusted.overlay." + "n" * 239, b"")
 
     def test_deleted_names_stay_deleted_and_come_back_new(self):
         layers = self.layers()

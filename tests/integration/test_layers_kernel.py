@@ -92,6 +92,26 @@ class CrossMount(LayersTest):
         self.assertEqual(content, (view.path / "big").read_bytes())
         self.assertNotIn("trusted.overlay.metacopy", os.listxattr(layers.upper / "big"))
 
+    def test_overlay_xattrs_of_clients(self):
+        layers = self.layers(1)
+        (layers.lower[0] / "f").write_text("1")
+        layers.mount_kernel()
+        try:
+            os.setxattr(layers.path / "f", "trusted.overlay.x", b"1")
+        except OSError:
+            self.skipTest("this kernel's overlayfs keeps none (before Linux 6.7)")
+        finally:
+            layers.unmount()
+        for mount_here, mount_there in ((layers.mount, layers.mount_kernel), (layers.mount_kernel, layers.mount)):
+            mount_here()
+            os.setxattr(layers.path / "f", "trusted.overlay.redirect", b"/etc/passwd")
+            before = snapshot(layers.path)
+            layers.unmount()
+            mount_there()
+            self.assertEqual(before, snapshot(layers.path))
+            os.removexattr(layers.path / "f", "trusted.overlay.redirect")
+            layers.unmount()
+
     def test_layers_of_uppers(self):
         """What was an upper becomes a lower layer, marks, redirects and all."""
         layers = self.layers(1)

@@ -7,6 +7,7 @@
 #include "view/common/source.h"
 #include "watch/watch_state.h"
 
+#include <linux/limits.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
@@ -38,8 +39,10 @@ struct view_hooks {
     int (*prepare_open)(struct view *view, struct inode *inode, int flags);
     /* Last word on what statx says of an inode (numbers of a layered view). NULL: none. */
     void (*adjust_statx)(struct view *view, struct inode *inode, struct statx *stx);
-    /* Whether an extended attribute is the view's own business (marks of layers). NULL: none is. */
-    bool (*hides_xattr)(const struct view *view, const char *name);
+    /* The name on disk of an extended attribute that a client names. NULL: the same. 0 or a negative errno. */
+    int (*xattr_to_disk)(const char *view_name, char ret_disk_name[XATTR_NAME_MAX + 1]);
+    /* The inverse: false for the view's own business (marks of layers). NULL with the other. */
+    bool (*xattr_to_view)(const char *disk_name, char ret_view_name[XATTR_NAME_MAX + 1]);
 };
 
 struct view {

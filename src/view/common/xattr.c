@@ -3,7 +3,8 @@
  * Extended attributes, ACLs among them: ids inside an ACL are mapped both ways (behaviour B6), what the policy adds to
  * modes it adds to access ACLs (core/acl_policy.h), and a file capability reaches the disk only where setuid bits may.
  *
- * What a view does not show or take: see hides_xattr().
+ * What a view does not show or take: see hides_xattr(). Names that the view keeps for itself (marks of layers) have
+ * another name on disk when a client uses them (name_on_disk()).
  */
 #include "core/acl_ids.h"
 #include "core/acl_policy.h"
@@ -35,9 +36,26 @@ static bool hides_xattr(const struct view *view, const char *name)
 {
     if (view->options->no_acl && is_acl(name))
         return true;
-    if (view->options->no_xattrs && !is_acl(name))
-        return true;
-    return view->hooks->hides_xattr && view->hooks->hides_xattr(view, name);
+    return view->options->no_xattrs && !is_acl(name);
+}
+
+/* The name by which the disk has an attribute that a client names; buffer is room for it. 0 or -errno. */
+static int name_on_disk(const struct view *view, const char *name, char buffer[XATTR_NAME_MAX + 1],
+                        const char **ret_name)
+{
+    *ret_name = view->hooks->xattr_to_disk ? buffer : name;
+    return view->hooks->xattr_to_disk ? view->hooks->xattr_to_disk(name, buffer) : 0;
+}
+
+/* The name that a client sees of one on disk, no longer than that, or false. */
+static bool name_in_view(const struct view *view, const char *name, char ret_name[XATTR_NAME_MAX + 1])
+{
+    if (hides_xattr(view, name) || strlen(name) > XATTR_NAME_MAX)
+        return false;
+    if (view->hooks->xattr_to_view)
+        return view->hooks->xattr_to_view(name, ret_name);
+    strcpy(ret_name, name);
+    return true;
 }
 
 static int acl_id_to_view(enum acl_ids_type type, uint32_t *id, void *data)
@@ -127,7 +145,8 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
         view_reply_error(req, is_acl(name) ? -EOPNOTSUPP : -ENODATA);
         return;
     }
-    int fd = get_fd(view, ino, &inode);
+    char buffer[XATTR_NAME_MAX + 1];
+    int r = name_on_disk(view, name, buffer, &name), fd = r < 0 ? r : get_fd(view, ino, &inode);
     if (fd < 0) {
         view_reply_error(req, fd);
         return;
@@ -142,7 +161,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
     ssize_t n = inode_fd_getxattr(fd, name, size ? value : NULL, size);
     inode_table_put_fd(view->inodes, inode);
     if (n > 0 && size > 0 && is_acl(name)) {
-        int r = acl_to_view(view, inode, name, value, (size_t)n);
+        r = acl_to_view(view, inode, name, value, (size_t)n);
         n = r < 0 ? r : n;
     }
     reply_value(req, value, n, size);
@@ -157,14 +176,15 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 static size_t filter_list(struct view *view, bool shows_trusted, char *list, size_t n_bytes)
 {
     size_t kept = 0;
+    char shown[XATTR_NAME_MAX + 1];
     for (size_t at = 0; at < n_bytes;) {
         size_t length = strnlen(list + at, n_bytes - at) + 1;
         if (at + length > n_bytes)
             break;
         bool is_trusted = strncmp(list + at, TRUSTED_PREFIX, strlen(TRUSTED_PREFIX)) == 0;
-        if (!hides_xattr(view, list + at) && (shows_trusted || !is_trusted)) {
-            memmove(list + kept, list + at, length);
-            kept += length;
+        if ((shows_trusted || !is_trusted) && name_in_view(view, list + at, shown)) {
+            strcpy(list + kept, shown);
+            kept += strlen(shown) + 1;
         }
         at += length;
     }
@@ -229,7 +249,10 @@ static int set_xattr_once(struct view *view, int fd, const char *name, const voi
 static int set_xattr(struct view *view, struct inode *inode, const char *name, void *value,
                      const struct fuse_setxattr_in *in)
 {
+    char buffer[XATTR_NAME_MAX + 1];
     int r = may_set(view, name);
+    if (r == 0)
+        r = name_on_disk(view, name, buffer, &name);
     if (r == 0)
         r = view_prepare_write(view, inode);
     if (r < 0)
@@ -274,7 +297,8 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
     struct view *view = view_of_request(req);
     struct inode *inode = inode_table_get(view->inodes, ino);
-    int r = inode ? 0 : -ESTALE;
+    char buffer[XATTR_NAME_MAX + 1];
+    int r = inode ? name_on_disk(view, name, buffer, &name) : -ESTALE;
     if (r == 0 && hides_xattr(view, name))
         r = is_acl(name) ? -EOPNOTSUPP : -ENODATA;
     if (r == 0)

@@ -216,12 +216,6 @@ static void adjust_statx(struct view *view, struct inode *inode, struct statx *s
         stx->stx_nlink = 1;
 }
 
-static bool hides_xattr(const struct view *view, const char *name)
-{
-    char view_name[XATTR_NAME_MAX + 1];
-    return !overlay_xattr_to_view(name, view_name);
-}
-
 /* Whether the request in work changes metadata alone. */
 static bool changes_metadata_only(void)
 {
@@ -261,7 +255,8 @@ static const struct view_hooks hooks = {
     .prepare_write = prepare_write,
     .prepare_open = prepare_open,
     .adjust_statx = adjust_statx,
-    .hides_xattr = hides_xattr,
+    .xattr_to_disk = overlay_xattr_to_disk,
+    .xattr_to_view = overlay_xattr_to_view,
 };
 
 /* An eighth of what the process may have is for the members of directories. */
