@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
+#include "base/message.h"
 
 #include <errno.h>
 #include <paths.h>
@@ -47,6 +48,7 @@ static void write_to_syslog(enum log_level level, const char *format, va_list ar
     char line[2048];
     int used = snprintf(line, sizeof(line), "<%d>%s[%d]: ", LOG_DAEMON | priorities[level], log_program, (int)getpid());
     int n = vsnprintf(line + used, sizeof(line) - (size_t)used, format, args);
+    message_make_one_line(line + used);
     size_t length = MIN((size_t)used + (size_t)MAX(n, 0), sizeof(line) - 1);
     if (send(syslog_fd, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN &&
         connect_syslog(syslog_fd) == 0) /* the daemon was started again */
@@ -93,6 +95,7 @@ void log_message(enum log_level level, const char *format, ...)
     va_end(args);
     if (n < 0)
         return;
+    message_make_one_line(line + used);
     size_t length = MIN((size_t)used + (size_t)n, sizeof(line) - 2);
     line[length++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, length);

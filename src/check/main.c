@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <glib/gstdio.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/json_object.h"
+#include "base/message.h"
 #include "sys/check.h"
 
 #define DEFAULT_DIR   "/var/tmp"
@@ -131,10 +133,11 @@ int main(int argc, char **argv)
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
+    setlocale(LC_CTYPE, ""); /* what --help is printed in */
     g_option_context_set_summary(context, "Tries each thing on this machine that gidfs builds on.");
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
-        fprintf(stderr, "gidfs-check: %s\n", error ? error->message : "it takes no arguments (see --help)");
+        message_print("gidfs-check", error ? error->message : "it takes no arguments (see --help)");
         return EXIT_USAGE;
     }
     if (version) {
@@ -143,7 +146,7 @@ int main(int argc, char **argv)
     }
     alarm(LIMIT_SECONDS); /* a kernel that hangs in a probe must not hang the caller */
     if (run_checks(dir ? dir : DEFAULT_DIR, &error) < 0) {
-        fprintf(stderr, "gidfs-check: %s\n", error->message);
+        message_print("gidfs-check", error->message);
         return EXIT_FAILURE;
     }
     if (json)

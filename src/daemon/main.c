@@ -4,6 +4,7 @@
 #include "daemon/restart.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -44,6 +45,7 @@ int main(int argc, char **argv)
     static struct config_flags flags; /* lives as long as the process: SIGHUP reads it again */
     g_autoptr(GError) error = NULL;
 
+    setlocale(LC_CTYPE, ""); /* what --help is printed in */
     log_setup("gidfsd", LOG_LEVEL_INFO);
     restart_setup(g_strdupv(argv)); /* the parser takes options out of argv */
     if (parse(&argc, &argv, &flags, &error) < 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gidfs-view: mounts one view. */
 #include "base/log.h"
+#include "base/message.h"
 #include "sys/sandbox.h"
 #include "viewd/viewd.h"
 
@@ -29,7 +30,8 @@ static void print_help(void)
 
 static int usage(const char *message)
 {
-    fprintf(stderr, "gidfs-view: %s; see gidfs-view --help\n", message);
+    g_autofree char *text = g_strconcat(message, "; see gidfs-view --help", NULL);
+    message_print("gidfs-view", text);
     return EXIT_USAGE;
 }
 
@@ -74,7 +76,7 @@ static int serve_view(const char *option_text, char **operands, int n_operands, 
     g_autoptr(GError) error = NULL;
     g_autoptr(view_options) options = NULL;
     if (view_options_parse(option_text, &options, &error) < 0) {
-        fprintf(stderr, "gidfs-view: %s\n", error->message);
+        message_print("gidfs-view", error->message);
         return EXIT_USAGE;
     }
     viewd_make_absolute(options);

@@ -4,6 +4,7 @@
  * mount.gidfs SOURCE MOUNTPOINT [-sfnv] [-N namespace] [-t type] [-o OPTIONS].
  */
 #include "base/log.h"
+#include "base/message.h"
 #include "sys/fuse_dev.h"
 #include "sys/mount_table.h"
 #include "sys/sandbox.h"
@@ -49,7 +50,7 @@ static int remount(const struct view_options *options, const char *mountpoint)
         r = fuse_dev_remount(mountpoint, (flags & ~given) | (options->flags & given), &error);
     if (r == 0)
         return EXIT_SUCCESS;
-    fprintf(stderr, "mount.gidfs: %s\n", error->message);
+    message_print("mount.gidfs", error->message);
     return EXIT_FAILURE;
 }
 
@@ -58,7 +59,7 @@ static int run(const char *source, const char *mountpoint, const char *option_te
     g_autoptr(GError) error = NULL;
     g_autoptr(view_options) options = NULL;
     if (view_options_parse(option_text, &options, &error) < 0) {
-        fprintf(stderr, "mount.gidfs: %s\n", error->message);
+        message_print("mount.gidfs", error->message);
         return EXIT_USAGE;
     }
     if (fake)
@@ -95,7 +96,7 @@ int main(int argc, char **argv)
         fake = fake || c == 'f';
     }
     if (argc - optind != 2) {
-        fputs(help, stderr);
+        message_print("mount.gidfs", "SOURCE and MOUNTPOINT are needed; see mount.gidfs --help");
         return EXIT_USAGE;
     }
     return run(argv[optind], argv[optind + 1], options, fake);

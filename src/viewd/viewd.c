@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/message.h"
 #include "sys/fuse_dev.h"
 #include "sys/inode_fd.h"
 #include "sys/source_tree.h"
@@ -233,7 +234,7 @@ int viewd_mount(const struct viewd_request *request)
     if (status != EXIT_SUCCESS && s.control_fd >= 0)
         unlink(request->options->control);
     if (error)
-        fprintf(stderr, "%s: %s\n", request->program, error->message);
+        message_print(request->program, error->message);
     layers_free(s.layers);
     g_free(s.source);
     g_free(s.mountpoint);
