@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/message.h"
 #include "core/number.h"
 
 void cli_error(const char *format, ...)
@@ -13,7 +14,7 @@ void cli_error(const char *format, ...)
     va_start(args, format);
     g_autofree char *message = g_strdup_vprintf(format, args);
     va_end(args);
-    fprintf(stderr, "gidfs: %s\n", message);
+    message_print("gidfs", message);
 }
 
 enum cli_status cli_usage(const struct command *command, const char *format, ...)
@@ -24,6 +25,34 @@ enum cli_status cli_usage(const struct command *command, const char *format, ...
     va_end(args);
     cli_error("%s: %s (see gidfs %s --help)", command->words, message, command->words);
     return CLI_USAGE;
+}
+
+static gboolean is_given_empty(const GOptionEntry *entry)
+{
+    if (entry->arg == CLI_ARG_TEXT) {
+        const char *value = *(char **)entry->arg_data;
+        return value && !*value;
+    }
+    char **values = entry->arg == CLI_ARG_TEXTS ? *(char ***)entry->arg_data : NULL;
+    return values && g_strv_contains((const char *const *)values, "");
+}
+
+/* Emptiness is a variable that a script forgot to set; as a path it would mean the current directory. */
+static gboolean check_empty(const struct command *command, const GOptionEntry *entries, int argc, char **argv)
+{
+    for (const GOptionEntry *entry = entries; entry && entry->long_name; entry++) {
+        if (is_given_empty(entry)) {
+            cli_usage(command, "--%s has an empty value", entry->long_name);
+            return FALSE;
+        }
+    }
+    for (int i = 0; i < argc; i++) {
+        if (!*argv[i]) {
+            cli_usage(command, "argument %d is empty; expected: %s", i + 1, command->arguments);
+            return FALSE;
+        }
+    }
+    return TRUE;
 }
 
 gboolean cli_parse(const struct command *command, const GOptionEntry *entries, int min_args, int max_args, int *argc,
@@ -54,7 +83,7 @@ gboolean cli_parse(const struct command *command, const GOptionEntry *entries, i
                   *command->arguments ? command->arguments : "none");
         return FALSE;
     }
-    return TRUE;
+    return check_empty(command, entries, *argc, *argv);
 }
 
 gidfs_client *cli_client(struct cli *cli)

@@ -30,12 +30,21 @@ struct command {
     enum cli_status (*run)(struct cli *cli, const struct command *command, int argc, char **argv);
 };
 
+/*
+ * The value of an option, and of one that may be repeated, as it was typed. GLib's own kind for text (ARG_STRING)
+ * turns it into UTF-8 from the locale's encoding, and so takes nothing but ASCII where LANG is not set: in services
+ * and hooks.
+ */
+#define CLI_ARG_TEXT G_OPTION_ARG_FILENAME
+#define CLI_ARG_TEXTS G_OPTION_ARG_FILENAME_ARRAY
+
 /* One line on standard error: "gidfs: " and the message. */
 void cli_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /*
  * Reads the options and checks the number of what is left (max_args -1: any number). On success *argv[0] is the first
- * argument. --help prints the command's page and ends the process. FALSE after a usage error, which has been told.
+ * argument, and neither an argument nor a CLI_ARG_TEXT is empty. --help prints the command's page and ends the process.
+ * FALSE after a usage error, which has been told.
  */
 gboolean cli_parse(const struct command *command, const GOptionEntry *entries, int min_args, int max_args, int *argc,
                    char ***argv);

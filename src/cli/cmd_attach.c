@@ -81,9 +81,9 @@ COMMAND(cmd_attach)
     gboolean read_only = FALSE, json = FALSE;
     const GOptionEntry entries[] = {
         {"read-only", 0, 0, G_OPTION_ARG_NONE, &read_only, "Nothing can be written there", NULL},
-        {"container", 0, 0, G_OPTION_ARG_STRING, &container, "For this container", "ID"},
-        {"pid", 0, 0, G_OPTION_ARG_STRING, &pid, "In this process's mount namespace", "PID"},
-        {"propagation", 0, 0, G_OPTION_ARG_STRING, &propagation,
+        {"container", 0, 0, CLI_ARG_TEXT, &container, "For this container", "ID"},
+        {"pid", 0, 0, CLI_ARG_TEXT, &pid, "In this process's mount namespace", "PID"},
+        {"propagation", 0, 0, CLI_ARG_TEXT, &propagation,
          "private (default), shared, slave, unbindable, or with an r before it", "WORD"},
         {"json", 'J', 0, G_OPTION_ARG_NONE, &json, "Print the attachment as JSON", NULL},
         {0},
@@ -111,7 +111,7 @@ COMMAND(cmd_detach)
     gint32 pid = 0;
     const GOptionEntry entries[] = {
         {"force", 'f', 0, G_OPTION_ARG_NONE, &force, "Although it is in use (lazily)", NULL},
-        {"pid", 0, 0, G_OPTION_ARG_STRING, &pid_text, "In this process's mount namespace", "PID"},
+        {"pid", 0, 0, CLI_ARG_TEXT, &pid_text, "In this process's mount namespace", "PID"},
         {0},
     };
     if (!cli_parse(command, entries, 1, 1, &argc, &argv) || !cli_read_pid(command, pid_text, &pid))

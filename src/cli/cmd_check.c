@@ -12,7 +12,7 @@ COMMAND(cmd_check)
     g_autofree char *dir = NULL;
     const GOptionEntry entries[] = {
         {"json", 'J', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
-        {"dir", 0, 0, G_OPTION_ARG_FILENAME, &dir, "Try things on this directory's file system (/var/tmp)", "DIR"},
+        {"dir", 0, 0, CLI_ARG_TEXT, &dir, "Try things on this directory's file system (/var/tmp)", "DIR"},
         {0},
     };
     if (!cli_parse(command, entries, 0, 0, &argc, &argv))

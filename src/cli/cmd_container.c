@@ -106,18 +106,18 @@ enum verb_options {
 static void add_entries(GArray *entries, struct container_options *o, unsigned has)
 {
     const GOptionEntry volumes[] = {
-        {"volume", 'v', 0, G_OPTION_ARG_STRING_ARRAY, &o->volumes, "A volume, or a directory that becomes one",
+        {"volume", 'v', 0, CLI_ARG_TEXTS, &o->volumes, "A volume, or a directory that becomes one",
          "NAME|SOURCE:TARGET[:ro]"},
     };
     const GOptionEntry place[] = {
-        {"rootfs", 0, 0, G_OPTION_ARG_STRING, &o->rootfs, "The container's root on the host", "DIR"},
-        {"pid", 0, 0, G_OPTION_ARG_STRING, &o->pid, "The container's process", "PID"},
-        {"user", 0, 0, G_OPTION_ARG_STRING, &o->user, "Uid of its process", "UID"},
-        {"task-user", 0, 0, G_OPTION_ARG_STRING, &o->task_user, "Uid of its task, where an executor runs first", "UID"},
+        {"rootfs", 0, 0, CLI_ARG_TEXT, &o->rootfs, "The container's root on the host", "DIR"},
+        {"pid", 0, 0, CLI_ARG_TEXT, &o->pid, "The container's process", "PID"},
+        {"user", 0, 0, CLI_ARG_TEXT, &o->user, "Uid of its process", "UID"},
+        {"task-user", 0, 0, CLI_ARG_TEXT, &o->task_user, "Uid of its task, where an executor runs first", "UID"},
     };
     const GOptionEntry prepare[] = {
         {"root-gids", 0, 0, G_OPTION_ARG_NONE, &o->root_gids, "Gids also for a process of root", NULL},
-        {"parent", 0, 0, G_OPTION_ARG_STRING, &o->parent, "The container it is nested in", "ID"},
+        {"parent", 0, 0, CLI_ARG_TEXT, &o->parent, "The container it is nested in", "ID"},
     };
     const GOptionEntry json = {"json", 'J', 0, G_OPTION_ARG_NONE, &o->json, "Print JSON, as it does anyway", NULL};
     if (has & HAS_VOLUMES)

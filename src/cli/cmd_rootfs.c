@@ -70,15 +70,15 @@ typedef struct {
 static gboolean parse_create(const struct command *command, rootfs_options_t *o, int *argc, char ***argv)
 {
     const GOptionEntry entries[] = {
-        {"layer", 'l', 0, G_OPTION_ARG_STRING_ARRAY, &o->layers, "A layer; the first is the lowest", "DIR"},
+        {"layer", 'l', 0, CLI_ARG_TEXTS, &o->layers, "A layer; the first is the lowest", "DIR"},
         {"read-only", 0, 0, G_OPTION_ARG_NONE, &o->read_only, "Without a writable upper layer", NULL},
-        {"uidmap", 0, 0, G_OPTION_ARG_STRING, &o->uidmap, "Map of uids", "VIEW:DISK:COUNT[:…]"},
-        {"gidmap", 0, 0, G_OPTION_ARG_STRING, &o->gidmap, "Map of gids", "VIEW:DISK:COUNT[:…]"},
-        {"gid", 0, 0, G_OPTION_ARG_STRING, &o->gid, "Everything belongs to this gid", "N"},
-        {"policy", 0, 0, G_OPTION_ARG_STRING, &o->policy, "Which modes are reported, with --gid", "POLICY"},
-        {"whiteouts", 0, 0, G_OPTION_ARG_STRING, &o->whiteouts, "How deletions are written: overlay or aufs", "W"},
-        {"upper", 0, 0, G_OPTION_ARG_STRING, &o->upper, "The upper layer, instead of the service's own", "DIR"},
-        {"work", 0, 0, G_OPTION_ARG_STRING, &o->work, "The upper's work directory", "DIR"},
+        {"uidmap", 0, 0, CLI_ARG_TEXT, &o->uidmap, "Map of uids", "VIEW:DISK:COUNT[:…]"},
+        {"gidmap", 0, 0, CLI_ARG_TEXT, &o->gidmap, "Map of gids", "VIEW:DISK:COUNT[:…]"},
+        {"gid", 0, 0, CLI_ARG_TEXT, &o->gid, "Everything belongs to this gid", "N"},
+        {"policy", 0, 0, CLI_ARG_TEXT, &o->policy, "Which modes are reported, with --gid", "POLICY"},
+        {"whiteouts", 0, 0, CLI_ARG_TEXT, &o->whiteouts, "How deletions are written: overlay or aufs", "W"},
+        {"upper", 0, 0, CLI_ARG_TEXT, &o->upper, "The upper layer, instead of the service's own", "DIR"},
+        {"work", 0, 0, CLI_ARG_TEXT, &o->work, "The upper's work directory", "DIR"},
         {"json", 'J', 0, G_OPTION_ARG_NONE, &o->json, "Print JSON", NULL},
         {0},
     };
@@ -200,8 +200,8 @@ COMMAND(cmd_rootfs_flatten)
     g_auto(GStrv) layers = NULL;
     g_autofree char *id = NULL;
     const GOptionEntry entries[] = {
-        {"layer", 'l', 0, G_OPTION_ARG_STRING_ARRAY, &layers, "A layer; the first is the lowest", "DIR"},
-        {"id", 0, 0, G_OPTION_ARG_STRING, &id, "The id it gets (default: made from the target)", "ID"},
+        {"layer", 'l', 0, CLI_ARG_TEXTS, &layers, "A layer; the first is the lowest", "DIR"},
+        {"id", 0, 0, CLI_ARG_TEXT, &id, "The id it gets (default: made from the target)", "ID"},
         {0},
     };
     if (!cli_parse(command, entries, 1, 1, &argc, &argv))
@@ -224,7 +224,7 @@ COMMAND(cmd_block_create)
     gboolean json = FALSE;
     guint32 count = 0;
     const GOptionEntry entries[] = {
-        {"count", 0, 0, G_OPTION_ARG_STRING, &count_text, "How many ids (65536)", "N"},
+        {"count", 0, 0, CLI_ARG_TEXT, &count_text, "How many ids (65536)", "N"},
         {"json", 'J', 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
         {0},
     };

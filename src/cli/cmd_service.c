@@ -67,8 +67,7 @@ COMMAND(cmd_recover)
     gboolean dry_run = FALSE, none_live = FALSE;
     g_auto(listing_options) options = {0};
     const GOptionEntry entries[] = {
-        {"live", 0, 0, G_OPTION_ARG_STRING_ARRAY, &live, "A container that still runs; all others are cleaned up",
-         "ID"},
+        {"live", 0, 0, CLI_ARG_TEXTS, &live, "A container that still runs; all others are cleaned up", "ID"},
         {"none-live", 0, 0, G_OPTION_ARG_NONE, &none_live, "No container runs: clean up after all", NULL},
         {"dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "Only print the plan", NULL},
         LISTING_ENTRIES(options),

@@ -54,11 +54,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(create_options, create_options_clear)
 static gboolean parse_create(const struct command *command, create_options *o, int *argc, char ***argv)
 {
     const GOptionEntry entries[] = {
-        {"kind", 0, 0, G_OPTION_ARG_STRING, &o->kind, "persistent (default) or sandbox", "KIND"},
-        {"policy", 0, 0, G_OPTION_ARG_STRING, &o->policy, "shared (default), mesos or fsgroup", "POLICY"},
-        {"chgrp", 0, 0, G_OPTION_ARG_STRING, &o->chgrp, "What a change to another group gets: refuse or ignore", "C"},
-        {"cache", 0, 0, G_OPTION_ARG_STRING, &o->cache, "auto (default), always or none", "C"},
-        {"gid", 0, 0, G_OPTION_ARG_STRING, &o->gid, "This gid, instead of the lowest free one", "N"},
+        {"kind", 0, 0, CLI_ARG_TEXT, &o->kind, "persistent (default) or sandbox", "KIND"},
+        {"policy", 0, 0, CLI_ARG_TEXT, &o->policy, "shared (default), mesos or fsgroup", "POLICY"},
+        {"chgrp", 0, 0, CLI_ARG_TEXT, &o->chgrp, "What a change to another group gets: refuse or ignore", "C"},
+        {"cache", 0, 0, CLI_ARG_TEXT, &o->cache, "auto (default), always or none", "C"},
+        {"gid", 0, 0, CLI_ARG_TEXT, &o->gid, "This gid, instead of the lowest free one", "N"},
         {"read-only", 0, 0, G_OPTION_ARG_NONE, &o->read_only, "Nothing can be written through the view", NULL},
         {"exclusive", 0, 0, G_OPTION_ARG_NONE, &o->exclusive, "For one container at a time", NULL},
         {"json", 'J', 0, G_OPTION_ARG_NONE, &o->json, "Print JSON", NULL},
@@ -151,7 +151,7 @@ COMMAND(cmd_volume_rm)
     g_autofree char *below = NULL;
     const GOptionEntry entries[] = {
         {"force", 'f', 0, G_OPTION_ARG_NONE, &force, "Detach it first where it is attached", NULL},
-        {"below", 0, 0, G_OPTION_ARG_STRING, &below, "All volumes whose source is this directory or below it", "DIR"},
+        {"below", 0, 0, CLI_ARG_TEXT, &below, "All volumes whose source is this directory or below it", "DIR"},
         {0},
     };
     if (!cli_parse(command, entries, 0, 1, &argc, &argv))

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/message.h"
 #include "cli/table.h"
 
 static const struct column *find_column(const struct listing *listing, const char *name)
@@ -173,8 +174,11 @@ void listing_print_object(const gidfs_result *result)
 {
     g_autoptr(json_doc) doc = listing_read(result);
     g_autoptr(GStringChunk) scratch = g_string_chunk_new(1024);
-    for (guint32 key = json_doc_first(doc, 0); key != JSON_DOC_NONE; key = json_doc_next(doc, 0, key))
-        printf("%-14s %s\n", json_doc_string(doc, key), cell_text(doc, key + 1, scratch));
+    for (guint32 key = json_doc_first(doc, 0); key != JSON_DOC_NONE; key = json_doc_next(doc, 0, key)) {
+        g_autofree char *value = g_strdup(cell_text(doc, key + 1, scratch));
+        message_make_one_line(value);
+        printf("%-14s %s\n", json_doc_string(doc, key), value);
+    }
 }
 
 enum cli_status listing_print_errors(const gidfs_result *result, const char *array, const char *label)

@@ -43,7 +43,7 @@ static inline void listing_options_clear(listing_options *options)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(listing_options, listing_options_clear)
 
 #define LISTING_ENTRIES(options)                                                                                       \
-    {"output", 'o', 0, G_OPTION_ARG_STRING, &(options).columns, "Columns to print (+COL adds; help lists them)",       \
+    {"output", 'o', 0, CLI_ARG_TEXT, &(options).columns, "Columns to print (+COL adds; help lists them)",       \
      "COL,…"},                                                                                                         \
         {"json", 'J', 0, G_OPTION_ARG_NONE, &(options).json, "Print JSON", NULL},                                      \
         {"raw", 'r', 0, G_OPTION_ARG_NONE, &(options).raw, "Print values with one space between them", NULL},          \

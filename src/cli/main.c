@@ -40,13 +40,33 @@ static const struct command commands[] = {
     {"upgrade", "[NAME]", "Replace the programs behind views with the installed ones", cmd_upgrade},
 };
 
+/* "volume create" is one of "volume". */
+static gboolean is_in_group(const struct command *command, const char *group)
+{
+    gsize length = strlen(group);
+    return strncmp(command->words, group, length) == 0 && command->words[length] == ' ';
+}
+
+/* Those of a group, or of "" all. */
+static void print_commands(const char *group)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (!*group || is_in_group(&commands[i], group))
+            printf("  %-18s %-12s %s\n", commands[i].words, commands[i].arguments, commands[i].summary);
+    }
+}
+
+static gboolean is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static void print_help(void)
 {
     printf("Usage: gidfs [--socket PATH] [--timeout SECONDS] COMMAND …\n\n"
            "Views of volumes that belong to a gid.\n\n"
            "Commands (gidfs COMMAND --help tells more):\n");
-    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
-        printf("  %-18s %-12s %s\n", commands[i].words, commands[i].arguments, commands[i].summary);
+    print_commands("");
     printf(
         "\nOptions:\n"
         "  --socket PATH      the service's socket ($GIDFS_SOCKET; $GIDFS_RUN_DIR/gidfs.sock; /run/gidfs/gidfs.sock)\n"
@@ -69,13 +89,18 @@ static int match(const struct command *command, int argc, char **argv)
     return n;
 }
 
-static enum cli_status unknown_command(int argc, char **argv)
+/* What is no command: the page of a group of them, or an error. */
+static enum cli_status no_command(int argc, char **argv)
 {
     g_autoptr(GString) below = g_string_new(NULL);
-    gsize length = strlen(argv[0]);
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
-        if (strncmp(commands[i].words, argv[0], length) == 0 && commands[i].words[length] == ' ')
-            g_string_append_printf(below, "%s%s", below->len ? ", " : "", commands[i].words + length + 1);
+        if (is_in_group(&commands[i], argv[0]))
+            g_string_append_printf(below, "%s%s", below->len ? ", " : "", commands[i].words + strlen(argv[0]) + 1);
+    }
+    if (below->len > 0 && argc > 1 && is_help(argv[1])) {
+        printf("Usage: gidfs %s COMMAND …\n\nCommands (gidfs %s COMMAND --help tells more):\n", argv[0], argv[0]);
+        print_commands(argv[0]);
+        return CLI_OK;
     }
     if (below->len == 0)
         cli_error("unknown command \"%s\" (see gidfs --help)", argv[0]);
@@ -93,7 +118,7 @@ static enum cli_status run_command(struct cli *cli, int argc, char **argv)
         if (n_words > 0)
             return commands[i].run(cli, &commands[i], argc - n_words + 1, argv + n_words - 1);
     }
-    return unknown_command(argc, argv);
+    return no_command(argc, argv);
 }
 
 /* "--NAME VALUE" or "--NAME=VALUE" at argv[*at]: moves *at to its last argument. */
@@ -126,7 +151,7 @@ static enum cli_status run(struct cli *cli, int argc, char **argv)
     const char *timeout = NULL;
     int at = 1;
     for (; at < argc && argv[at][0] == '-'; at++) {
-        if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0) {
+        if (is_help(argv[at])) {
             print_help();
             return CLI_OK;
         }

@@ -128,6 +128,39 @@ class CliTest(unittest.TestCase):
         self.assertIn("exclude each other", self.wrong("ls", "--tree", "--json"))
         self.assertEqual(self.service.requests, [])
 
+    def test_groups_of_commands_have_a_page(self):
+        page = self.ok("volume", "--help")
+        self.assertIn("volume create      NAME SOURCE", page)
+        self.assertNotIn("container", page)
+
+    def test_nothing_where_something_is_needed(self):
+        """A variable that a script forgot to set must not mean the current directory."""
+        self.assertIn("argument 2 is empty", self.wrong("volume", "create", "data", ""))
+        self.assertIn("argument 1 is empty", self.wrong("volume", "create", "", "/s"))
+        self.assertIn("argument 1 is empty", self.wrong("detach", ""))
+        self.assertIn("--below", self.wrong("volume", "rm", "--below="))
+        self.assertIn("--rootfs", self.wrong("container", "prepare", "c", "--rootfs", ""))
+        self.assertIn("--layer", self.wrong("rootfs", "create", "r", "--layer", "/l", "--layer", ""))
+        self.assertEqual(self.service.requests, [])
+
+    def test_any_locale(self):
+        """Services and hooks run without LANG; names on disk are no matter of language."""
+        self.answer("POST /v1/containers", {"id": "c"})
+        spec = ["container", "prepare", "c", "--volume", "/srv/größe:/dätä"]
+        for locale in ("C", "C.UTF-8"):
+            done = self.run_cli(*spec, env={"LC_ALL": locale})
+            self.assertEqual((done.returncode, done.stderr), (0, ""), locale)
+            volume = self.service.requests.pop()[2]["volumes"][0]
+            self.assertEqual((volume["source"], volume["target"]), ("/srv/größe", "/dätä"))
+
+    def test_a_message_is_one_line_whatever_it_names(self):
+        name = "no\nsuch\x1b[31m"
+        self.answer("GET /v1/volumes/no%0Asuch%1B%5B31m", {"error": {
+            "code": "not-found", "errno": 2, "message": f'volume "{name}": no such volume', "details": {}}}, 404)
+        self.assertEqual(self.wrong("volume", "show", name, status=1), 'gidfs: volume "no?such?[31m": no such volume\n')
+        self.answer("GET /v1/volumes/data", {**VOLUME, "source": "/srv/" + name})
+        self.assertIn("/srv/no?such?[31m\n", self.ok("volume", "show", "data"))
+
     def test_unknown_columns_are_told_with_the_known_ones(self):
         message = self.wrong("ls", "-o", "NAME,COLOUR")
         self.assertIn('"COLOUR"', message)
