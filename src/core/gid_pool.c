@@ -26,29 +26,6 @@ struct gid_pool {
     GQueue freed;
 };
 
-static const char *const state_names[] = {
-    [GID_STATE_FREE] = "free",
-    [GID_STATE_ALLOCATED] = "allocated",
-    [GID_STATE_QUARANTINED] = "quarantined",
-    [GID_STATE_OUTSIDE] = "out of range",
-};
-
-const char *gid_state_to_string(enum gid_state state)
-{
-    return state_names[state];
-}
-
-int gid_pool_order_from_string(const char *text, enum gid_pool_order *ret_order, GError **error)
-{
-    if (strcmp(text, "lowest") == 0)
-        *ret_order = GID_POOL_LOWEST;
-    else if (strcmp(text, "recent-last") == 0)
-        *ret_order = GID_POOL_RECENT_LAST;
-    else
-        return gidfs_error(error, EINVAL, "gid order %s: no such order; known are lowest and recent-last", text);
-    return 0;
-}
-
 struct gid_pool *gid_pool_new(const struct range_set *range, enum gid_pool_order order)
 {
     struct gid_pool *pool = g_new0(struct gid_pool, 1);
@@ -205,25 +182,6 @@ int gid_pool_allocate(struct gid_pool *pool, uint32_t *ret_gid, GError **error)
     return gid_pool_allocate_block(pool, 1, 1, ret_gid, error);
 }
 
-int gid_pool_allocate_gid(struct gid_pool *pool, uint32_t gid, GError **error)
-{
-    switch (gid_pool_state(pool, gid)) {
-    case GID_STATE_ALLOCATED:
-        return gidfs_error(error, EEXIST, "gid %u: allocated to another volume; take another gid", gid);
-    case GID_STATE_QUARANTINED:
-        return gidfs_error(error, EBUSY, "gid %u: released, but still in use; end the processes that use it", gid);
-    case GID_STATE_OUTSIDE: {
-        g_autofree char *range = range_set_to_string(pool->range);
-        return gidfs_error(error, ERANGE, "gid %u: not in the range %s; take one that is, or widen the range", gid,
-                           range);
-    }
-    case GID_STATE_FREE:
-        break;
-    }
-    hold(pool, &pool->allocated, (struct range){gid, (uint64_t)gid + 1});
-    return 0;
-}
-
 static bool is_held(const struct gid_pool *pool, struct range ids)
 {
     return range_set_contains_any(pool->allocated.ids, ids.start, ids.end) ||
@@ -240,17 +198,6 @@ int gid_pool_restore(struct gid_pool *pool, uint32_t first, uint64_t length, enu
                            ids.start, ids.end - 1);
     hold(pool, state == GID_STATE_ALLOCATED ? &pool->allocated : &pool->quarantined, ids);
     return 0;
-}
-
-void gid_pool_note_freed(struct gid_pool *pool, uint32_t first, uint64_t length)
-{
-    struct range ids;
-    for (uint64_t at = first, end = first + length; range_set_next_range(pool->free, at, &ids) && ids.start < end;
-         at = ids.end) {
-        ids.end = MIN(ids.end, end);
-        unqueue(pool, ids);
-        put_free(pool, ids);
-    }
 }
 
 int gid_pool_release(struct gid_pool *pool, uint32_t first, uint64_t length)

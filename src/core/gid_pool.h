@@ -23,7 +23,6 @@ enum gid_state {
     GID_STATE_QUARANTINED, /* released, but a mount, an open file or a process may still hold it */
     GID_STATE_OUTSIDE,     /* nobody's, and not in the range */
 };
-const char *gid_state_to_string(enum gid_state state);
 
 enum gid_pool_order {
     GID_POOL_LOWEST,      /* the lowest free one */
@@ -38,9 +37,6 @@ struct gid_counts {
     uint64_t quarantined;  /* in the range */
     uint64_t out_of_range; /* allocated or quarantined, and not in the range any more */
 };
-
-/* Reads "lowest" or "recent-last"; -EINVAL with a message that lists them. */
-int gid_pool_order_from_string(const char *text, enum gid_pool_order *ret_order, GError **error);
 
 /* All of range is free; it is copied, and holds no id beyond 2^32-1. */
 struct gid_pool *gid_pool_new(const struct range_set *range, enum gid_pool_order order);
@@ -65,17 +61,11 @@ int gid_pool_allocate(struct gid_pool *pool, uint32_t *ret_gid, GError **error);
 int gid_pool_allocate_block(struct gid_pool *pool, uint64_t length, uint64_t alignment, uint32_t *ret_first,
                             GError **error);
 
-/* This very id. -EEXIST if it is allocated, -EBUSY if it is quarantined, -ERANGE if it is not in the range. */
-int gid_pool_allocate_gid(struct gid_pool *pool, uint32_t gid, GError **error);
-
 /*
  * What the table knows of length ids from first at a start: state is allocated or quarantined, in the range or not.
  * -EEXIST if one of them is held already, which a sound table never says; nothing is changed then.
  */
 int gid_pool_restore(struct gid_pool *pool, uint32_t first, uint64_t length, enum gid_state state, GError **error);
-
-/* The free ones of these ids were freed just now: tells the order of frees again at a start, the longest ago first. */
-void gid_pool_note_freed(struct gid_pool *pool, uint32_t first, uint64_t length);
 
 /* Allocated ids become quarantined. -ENOENT, and nothing is changed, unless all of them are allocated. */
 int gid_pool_release(struct gid_pool *pool, uint32_t first, uint64_t length);

@@ -201,13 +201,6 @@ void range_set_remove(struct range_set *set, uint64_t start, uint64_t end)
     set->root = merge(before, behind);
 }
 
-void range_set_add_set(struct range_set *set, const struct range_set *other)
-{
-    struct range range;
-    for (uint64_t at = 0; range_set_next_range(other, at, &range); at = range.end)
-        range_set_add(set, range.start, range.end);
-}
-
 void range_set_remove_set(struct range_set *set, const struct range_set *other)
 {
     struct range range;
@@ -258,21 +251,6 @@ bool range_set_contains_any(const struct range_set *set, uint64_t start, uint64_
 {
     const struct node *node = find(set, start);
     return start < end && node && node->range.start < end;
-}
-
-bool range_set_next(const struct range_set *set, uint64_t from, uint64_t *ret_number)
-{
-    const struct node *node = find(set, from);
-    if (!node)
-        return false;
-    *ret_number = MAX(node->range.start, from);
-    return true;
-}
-
-uint64_t range_set_next_absent(const struct range_set *set, uint64_t from)
-{
-    const struct node *node = find(set, from);
-    return node && node->range.start <= from ? node->range.end : from;
 }
 
 bool range_set_next_range(const struct range_set *set, uint64_t from, struct range *ret_range)

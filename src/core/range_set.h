@@ -47,12 +47,6 @@ bool range_set_contains(const struct range_set *set, uint64_t number);
 bool range_set_contains_all(const struct range_set *set, uint64_t start, uint64_t end);
 bool range_set_contains_any(const struct range_set *set, uint64_t start, uint64_t end);
 
-/* The lowest number >= from in the set; false if there is none. */
-bool range_set_next(const struct range_set *set, uint64_t from, uint64_t *ret_number);
-
-/* The lowest number >= from that is not in the set. There is always one: UINT64_MAX is never a member. */
-uint64_t range_set_next_absent(const struct range_set *set, uint64_t from);
-
 /*
  * The same for a set: all of [start, start + length) are members. O(log n) without alignment; with one, plus the ranges
  * passed over that are long enough and hold no aligned block.

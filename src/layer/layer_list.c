@@ -81,15 +81,3 @@ int layer_object_list(const struct layer_object *dir, struct layer_listing **ret
     *ret_listing = g_steal_pointer(&listing);
     return 0;
 }
-
-static int refuse_entry(int dir_fd, const struct dirent_record *record, void *data)
-{
-    bool is_dot = strcmp(record->name, ".") == 0 || strcmp(record->name, "..") == 0;
-    return is_dot || whiteout_is_mark(record->name) || is_whiteout(dir_fd, record, false) ? 0 : -ENOTEMPTY;
-}
-
-int layer_dir_is_empty(int dir_fd)
-{
-    auto_fd int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : for_each_entry(fd, refuse_entry, NULL);
-}

@@ -55,6 +55,3 @@ int layer_object_from_member(const struct layer_set *set, unsigned layer, int fd
 
 /* Lists the merged directory dir. The listing is the caller's. */
 int layer_object_list(const struct layer_object *dir, struct layer_listing **ret_listing);
-
-/* Whether a directory of a layer has nothing in it but marks: it can be removed once they are. */
-int layer_dir_is_empty(int dir_fd);

@@ -241,11 +241,3 @@ void container_visit_all(struct registry *registry, container_visitor visit, voi
         container_describe(registry, containers->pdata[i], NULL, visit, data);
     g_mutex_unlock(&registry->lock);
 }
-
-size_t container_count(struct registry *registry)
-{
-    g_mutex_lock(&registry->lock);
-    size_t n = g_hash_table_size(registry->containers);
-    g_mutex_unlock(&registry->lock);
-    return n;
-}

@@ -105,4 +105,3 @@ bool container_look_at_rootfs(struct registry *registry, const char *key);
 /* One container, or all in order of id. */
 int container_visit(struct registry *registry, const char *id, container_visitor visit, void *data, GError **error);
 void container_visit_all(struct registry *registry, container_visitor visit, void *data);
-size_t container_count(struct registry *registry);

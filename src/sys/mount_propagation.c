@@ -28,8 +28,3 @@ int mount_propagation_parse(const char *word, struct mount_propagation *ret_prop
                        "unbindable and runbindable",
                        word);
 }
-
-const char *mount_propagation_to_string(struct mount_propagation propagation)
-{
-    return words[propagation.type][propagation.recursive];
-}

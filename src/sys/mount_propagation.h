@@ -27,6 +27,3 @@ struct mount_propagation {
  * known words. NULL and "" are KEEP.
  */
 int mount_propagation_parse(const char *word, struct mount_propagation *ret_propagation, GError **error);
-
-/* The word; "" for KEEP. A static string. */
-const char *mount_propagation_to_string(struct mount_propagation propagation);

@@ -62,13 +62,3 @@ int mount_run_dir_prepare(const char *path, char **ret_real_path, GError **error
     *ret_real_path = g_strdup(resolved);
     return 0;
 }
-
-int mount_run_dir_remove(const char *real_path, GError **error)
-{
-    g_autoptr(mount_table) table = NULL;
-    int r = mount_table_read(0, &table, error);
-    if (r < 0)
-        return r;
-    const struct mount_entry *entry = mount_table_find_target(table, real_path);
-    return entry ? mount_unmount(real_path, entry->id, MOUNT_UNMOUNT_DETACH, error) : 0;
-}

@@ -12,6 +12,3 @@
  * *ret_real_path is the path without links, by which the mounts below appear in the mount table; the caller frees it.
  */
 int mount_run_dir_prepare(const char *path, char **ret_real_path, GError **error);
-
-/* Takes the run directory's mount down again (detached); 0 if there is none. For drain, when nothing is left in it. */
-int mount_run_dir_remove(const char *real_path, GError **error);

@@ -21,7 +21,6 @@ struct mount_table {
 
 struct mount_monitor {
     struct libmnt_monitor *monitor;
-    int fd; /* the monitor's own */
 };
 
 static int parse_group(const char *fields, const char *key)
@@ -169,7 +168,7 @@ int mount_monitor_new(struct mount_monitor **ret_monitor, GError **error)
     monitor->monitor = mnt_new_monitor();
     int r = monitor->monitor ? mnt_monitor_enable_kernel(monitor->monitor, 1) : -ENOMEM;
     if (r >= 0)
-        r = monitor->fd = mnt_monitor_get_fd(monitor->monitor);
+        r = mnt_monitor_get_fd(monitor->monitor); /* it looks at nothing before it has one */
     if (r < 0) {
         mount_monitor_free(monitor);
         return gidfs_error_errno(error, r, "watch the mount table");
@@ -184,11 +183,6 @@ void mount_monitor_free(struct mount_monitor *monitor)
         return;
     mnt_unref_monitor(monitor->monitor);
     g_free(monitor);
-}
-
-int mount_monitor_fd(const struct mount_monitor *monitor)
-{
-    return monitor->fd;
 }
 
 int mount_monitor_drain(struct mount_monitor *monitor)

@@ -55,14 +55,13 @@ const struct mount_entry *mount_table_find_id(const struct mount_table *table, i
 bool mount_entry_has_option(const struct mount_entry *entry, const char *option);
 
 /*
- * Notification of changes of the caller's mount table (libmount's monitor). The descriptor polls readable when
- * something changed; drain then returns 1 (0 if there was nothing after all) and arms it again. Not thread-safe.
+ * Hears of changes of the caller's mount table (libmount's monitor): drain returns 1 if there was any since it was
+ * called last, 0 if not. Not thread-safe.
  */
 struct mount_monitor;
 
 int mount_monitor_new(struct mount_monitor **ret_monitor, GError **error);
 void mount_monitor_free(struct mount_monitor *monitor);
-int mount_monitor_fd(const struct mount_monitor *monitor);
 int mount_monitor_drain(struct mount_monitor *monitor);
 
 typedef struct mount_monitor mount_monitor;

@@ -22,20 +22,11 @@ int ns_pidfd_open(pid_t pid, int *ret_pidfd, GError **error)
     return 0;
 }
 
-int ns_mount_namespace(pid_t pid, uint64_t *ret_inode, GError **error)
-{
-    g_autofree char *path = pid ? g_strdup_printf("/proc/%d/ns/mnt", (int)pid) : g_strdup("/proc/self/ns/mnt");
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return gidfs_error_errno(error, errno == ENOENT ? ESRCH : errno, "read the mount namespace %s", path);
-    *ret_inode = st.st_ino;
-    return 0;
-}
-
 static bool is_in_namespace(pid_t pid, uint64_t inode)
 {
-    uint64_t found;
-    return ns_mount_namespace(pid, &found, NULL) == 0 && found == inode;
+    g_autofree char *path = g_strdup_printf("/proc/%d/ns/mnt", (int)pid);
+    struct stat st;
+    return stat(path, &st) == 0 && st.st_ino == inode;
 }
 
 int ns_find_process(uint64_t inode, pid_t hint, pid_t *ret_pid)

@@ -9,12 +9,10 @@
 /* A descriptor (close-on-exec) that names the process pid for as long as it is open. -ESRCH: there is none. */
 int ns_pidfd_open(pid_t pid, int *ret_pidfd, GError **error);
 
-/* The inode number that names the mount namespace of pid (0: of the caller), as stat(/proc/PID/ns/mnt) shows it. */
-int ns_mount_namespace(pid_t pid, uint64_t *ret_inode, GError **error);
-
 /*
- * A process in the mount namespace with this inode number: hint if it is in it, else the first that is found in /proc.
- * A process that ended leaves its namespace to its children, and its number to anybody. -ESRCH: nobody is in it.
+ * A process in the mount namespace with this inode number (of /proc/PID/ns/mnt): hint if it is in it, else the first
+ * that is found in /proc. A process that ended leaves its namespace to its children, and its number to anybody. -ESRCH:
+ * nobody is in it.
  */
 int ns_find_process(uint64_t inode, pid_t hint, pid_t *ret_pid);
 

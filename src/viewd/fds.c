@@ -13,7 +13,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-GArray *fds_open_now(void)
+/* NULL when /proc/self/fd cannot be read. */
+static GArray *list_open(void)
 {
     DIR *dir = opendir("/proc/self/fd");
     if (!dir)
@@ -68,7 +69,7 @@ static bool has(const GArray *sorted, int fd)
 
 GArray *fds_unnoted(const struct memory *memory)
 {
-    GArray *open_now = fds_open_now();
+    GArray *open_now = list_open();
     if (!open_now)
         return NULL;
     g_autoptr(GArray) noted = noted_fds(memory);
@@ -92,7 +93,7 @@ void fds_keep_over_exec(const struct memory *memory, const int *more, unsigned n
 
 void fds_close_unnoted(const struct memory *memory, GArray *own)
 {
-    g_autoptr(GArray) open_now = fds_open_now();
+    g_autoptr(GArray) open_now = list_open();
     if (!open_now) {
         log_warning("cannot see the open descriptors in /proc/self/fd: those of the server that ended stay open");
         return;

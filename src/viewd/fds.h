@@ -11,10 +11,10 @@
  * worker runs. A list is an array of int, to be freed with g_array_unref().
  */
 
-/* All that are open now. NULL when /proc/self/fd cannot be read. */
-GArray *fds_open_now(void);
-
-/* Those of them that the memory does not note: before the first worker, or of a keeper that has just taken over. */
+/*
+ * What is open now and not noted in the memory: before the first worker, or of a keeper that has just taken over. NULL
+ * when /proc/self/fd cannot be read.
+ */
 GArray *fds_unnoted(const struct memory *memory);
 
 /* Lets those that the memory notes, and n_more others (-1: none), stay open over an exec, or not. */

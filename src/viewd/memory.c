@@ -94,9 +94,3 @@ int memory_attach(int fd, struct memory *ret_memory, GError **error)
             header.layout, MEMORY_LAYOUT);
     return map(fd, &l, header.n_inodes_max, ret_memory, error);
 }
-
-void memory_keep_fd(struct memory *memory, int fd)
-{
-    g_assert(memory->header->n_kept_fds < MEMORY_MAX_KEPT_FDS);
-    memory->header->kept_fds[memory->header->n_kept_fds++] = fd;
-}

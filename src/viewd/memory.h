@@ -52,6 +52,3 @@ int memory_create(uint32_t n_inodes_max, struct memory *ret_memory, GError **err
 
 /* Maps what a predecessor made, behind fd. -EPROTO with a message if its layout is another. */
 int memory_attach(int fd, struct memory *ret_memory, GError **error);
-
-/* Notes a descriptor that outlives the worker that opened it. */
-void memory_keep_fd(struct memory *memory, int fd);

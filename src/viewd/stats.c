@@ -14,7 +14,8 @@ uint64_t stats_now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-uint64_t stats_oldest_request_ms(const struct transport_state *transport)
+/* The age of the request that has been worked on longest, in milliseconds; 0 when there is none. */
+static uint64_t oldest_request_ms(const struct transport_state *transport)
 {
     uint64_t now_ms = stats_now_ms(), oldest_ms = now_ms;
     for (unsigned i = 0; i < REQUEST_MAX_THREADS; i++) {
@@ -63,7 +64,7 @@ static void add_requests(GString *json, const struct transport_state *transport)
     g_string_append_c(json, '}');
     add_number(json, "n_requests", total);
     add_number(json, "n_notifications", atomic_load(&transport->n_notifications));
-    add_number(json, "oldest_request_ms", stats_oldest_request_ms(transport));
+    add_number(json, "oldest_request_ms", oldest_request_ms(transport));
 }
 
 static void add_watch(GString *json, const struct watch_state *watch)

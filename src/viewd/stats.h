@@ -17,6 +17,5 @@ struct stats_view {
 /* The counters of a view as one line of JSON (docs/view-control.md), to be freed with g_free(). Any thread. */
 char *stats_to_json(const struct stats_view *view, const struct memory *memory);
 
-/* The age of the request that has been worked on longest, in milliseconds; 0 when there is none. */
-uint64_t stats_oldest_request_ms(const struct transport_state *transport);
+/* CLOCK_MONOTONIC. */
 uint64_t stats_now_ms(void);

@@ -48,7 +48,8 @@ static int open_for_handles(int fd, const struct statx *stx)
     return -EINVAL;
 }
 
-int source_state_add_mount(struct source_state *state, int fd, const struct statx *stx, uint32_t *ret_index)
+/* Adds a mount that handles can be opened by; *ret_index is its number. Finds it if it is known. */
+static int add_mount(struct source_state *state, int fd, const struct statx *stx, uint32_t *ret_index)
 {
     if (find_mount(state, stx->stx_mnt_id, ret_index))
         return 0;
@@ -94,7 +95,7 @@ int source_state_init(struct source_state *state, int root_fd)
         return r;
     state->root_dev = device_of(&stx);
     state->handles = handles_open(root_fd);
-    return source_state_add_mount(state, root_fd, &stx, &index);
+    return add_mount(state, root_fd, &stx, &index);
 }
 
 static void key_without_handle(const struct statx *stx, struct inode_key *ret_key)
@@ -125,7 +126,7 @@ int source_key_of_fd(struct source_state *state, int fd, const struct statx *stx
 {
     struct handle handle;
     uint32_t mount;
-    if (state->handles && handle_of_fd(fd, &handle) == 0 && source_state_add_mount(state, fd, stx, &mount) == 0 &&
+    if (state->handles && handle_of_fd(fd, &handle) == 0 && add_mount(state, fd, stx, &mount) == 0 &&
         key_of_handle(&handle, mount, ret_key)) {
         *ret_keep = INODE_KEEP_CACHED;
         return 0;

@@ -34,9 +34,6 @@ struct source_state {
 /* Begins a state with the root of the served tree. root_fd is not O_PATH and stays open as long as the state. */
 int source_state_init(struct source_state *state, int root_fd);
 
-/* Adds a mount that handles can be opened by; *ret_index is its number. Finds it if it is known. */
-int source_state_add_mount(struct source_state *state, int fd, const struct statx *stx, uint32_t *ret_index);
-
 /* The key of the inode behind fd (O_PATH), whose statx the caller has. */
 int source_key_of_fd(struct source_state *state, int fd, const struct statx *stx, struct inode_key *ret_key,
                      enum inode_keep *ret_keep);

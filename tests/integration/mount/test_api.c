@@ -189,9 +189,7 @@ static void test_run_dir_is_shared_on_its_own(void **state)
     check_run_dir("run");
     check_run_dir("run");
     check_run_dir("link");
-    g_autofree char *run = in_base("run");
-    assert_int_equal(mount_run_dir_remove(run, NULL), 0);
-    assert_int_equal(mount_run_dir_remove(run, NULL), 0);
+    assert_int_equal(umount2("run", MNT_DETACH), 0);
     assert_int_equal(mount("run", "run", NULL, MS_BIND, NULL), 0); /* a peer of base */
     check_run_dir("run");
     assert_int_equal(mount(NULL, "run", NULL, MS_PRIVATE, NULL), 0);
@@ -234,13 +232,11 @@ static void test_the_monitor_hears_of_a_mount(void **state)
 {
     g_autoptr(mount_monitor) monitor = NULL;
     assert_int_equal(mount_monitor_new(&monitor, NULL), 0);
-    GPollFD poll = {.fd = mount_monitor_fd(monitor), .events = G_IO_IN};
-    while (g_poll(&poll, 1, 0) > 0)
-        mount_monitor_drain(monitor);
+    while (mount_monitor_drain(monitor))
+        ;
     bind_it("source", "target", &(struct mount_attributes){0}, false);
-    assert_int_equal(g_poll(&poll, 1, 10000), 1);
     assert_int_equal(mount_monitor_drain(monitor), 1);
-    assert_int_equal(g_poll(&poll, 1, 0), 0);
+    assert_int_equal(mount_monitor_drain(monitor), 0);
 }
 
 /* Ids on disk are shifted by the mount: 1000 on disk is 101000 through it, and back on creation. */

@@ -70,18 +70,6 @@ static void test_the_recently_freed_last(void **state)
     assert_int_equal(allocate(pool), 100);
 }
 
-static void test_the_order_of_frees_can_be_told_again(void **state)
-{
-    g_autoptr(gid_pool) pool = new_pool("100-103", GID_POOL_RECENT_LAST);
-    gid_pool_note_freed(pool, 100, 1);
-    gid_pool_note_freed(pool, 99, 3); /* 100 again, and 101; 99 is out of range */
-    gid_pool_note_freed(pool, 100, 1);
-    assert_int_equal(allocate(pool), 102);
-    assert_int_equal(allocate(pool), 103);
-    assert_int_equal(allocate(pool), 101);
-    assert_int_equal(allocate(pool), 100);
-}
-
 static void test_exhausted_is_a_typed_error(void **state)
 {
     g_autoptr(gid_pool) pool = new_pool("100-101", GID_POOL_LOWEST);
@@ -108,30 +96,6 @@ static void test_released_is_not_free_before_the_quarantine_ends(void **state)
     assert_int_equal(allocate(pool), 101);
     assert_int_equal(gid_pool_end_quarantine(pool, 100, 1), 0);
     assert_int_equal(allocate(pool), 100);
-}
-
-static void test_a_gid_that_is_asked_for(void **state)
-{
-    g_autoptr(gid_pool) pool = new_pool("100-102", GID_POOL_LOWEST);
-    static const struct {
-        uint32_t gid;
-        int r;
-        const char *message;
-    } cases[] = {
-        {101, 0, NULL},
-        {101, -EEXIST, "gid 101: allocated to another volume"},
-        {102, -EBUSY, "gid 102: released, but still in use"},
-        {103, -ERANGE, "gid 103: not in the range 100-102"},
-        {99, -ERANGE, "gid 99: not in the range 100-102"},
-    };
-    assert_int_equal(gid_pool_restore(pool, 102, 1, GID_STATE_QUARANTINED, NULL), 0);
-    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autoptr(GError) error = NULL;
-        assert_int_equal(gid_pool_allocate_gid(pool, cases[i].gid, &error), cases[i].r);
-        assert_true(!cases[i].message || strstr(error->message, cases[i].message));
-    }
-    assert_int_equal(allocate(pool), 100);
-    assert_counts(pool, 3, 0, 2, 1, 0);
 }
 
 static void test_a_changed_range_leaves_gids_with_their_volumes(void **state)
@@ -199,20 +163,6 @@ static void test_the_last_ids_there_are(void **state)
     give_back(pool, 4294967294u);
     assert_int_equal(gid_pool_state(pool, 4294967294u), GID_STATE_FREE);
     assert_int_equal(gid_pool_state(pool, UINT32_MAX), GID_STATE_OUTSIDE);
-}
-
-static void test_orders_have_names(void **state)
-{
-    enum gid_pool_order order = GID_POOL_LOWEST;
-    assert_int_equal(gid_pool_order_from_string("recent-last", &order, NULL), 0);
-    assert_int_equal(order, GID_POOL_RECENT_LAST);
-    assert_int_equal(gid_pool_order_from_string("lowest", &order, NULL), 0);
-    assert_int_equal(order, GID_POOL_LOWEST);
-    g_autoptr(GError) error = NULL;
-    assert_int_equal(gid_pool_order_from_string("first", &order, &error), -EINVAL);
-    assert_non_null(strstr(error->message, "lowest and recent-last"));
-    assert_string_equal(gid_state_to_string(GID_STATE_QUARANTINED), "quarantined");
-    gid_pool_free(NULL);
 }
 
 /* The model: for each id below SPAN whether it is in the range, its state, and when it was freed (0: never). */
@@ -331,19 +281,6 @@ static void step_move(struct model *model, struct gid_pool *pool, unsigned first
         model_move(model, first, length, GID_STATE_FREE);
 }
 
-static void step_allocate_gid(struct model *model, struct gid_pool *pool, unsigned gid)
-{
-    static const int wanted[] = {
-        [GID_STATE_FREE] = 0,
-        [GID_STATE_ALLOCATED] = -EEXIST,
-        [GID_STATE_QUARANTINED] = -EBUSY,
-        [GID_STATE_OUTSIDE] = -ERANGE,
-    };
-    assert_int_equal(gid_pool_allocate_gid(pool, gid, NULL), wanted[model->state[gid]]);
-    if (model->state[gid] == GID_STATE_FREE)
-        model_move(model, gid, 1, GID_STATE_ALLOCATED);
-}
-
 static void step_set_range(struct model *model, struct gid_pool *pool, GRand *rand)
 {
     g_autoptr(range_set) range = range_set_new();
@@ -369,8 +306,6 @@ static void run_model(enum gid_pool_order order, guint32 seed)
             step_allocate(&model, pool, order);
         else if (what < 45)
             step_block(&model, pool, order, length, (unsigned)g_rand_int_range(rand, 1, 5));
-        else if (what < 50)
-            step_allocate_gid(&model, pool, first);
         else if (what < 98)
             step_move(&model, pool, first, first + length <= SPAN ? length : 1);
         else
@@ -392,15 +327,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_lowest_free_one),
         cmocka_unit_test(test_the_recently_freed_last),
-        cmocka_unit_test(test_the_order_of_frees_can_be_told_again),
         cmocka_unit_test(test_exhausted_is_a_typed_error),
         cmocka_unit_test(test_released_is_not_free_before_the_quarantine_ends),
-        cmocka_unit_test(test_a_gid_that_is_asked_for),
         cmocka_unit_test(test_a_changed_range_leaves_gids_with_their_volumes),
         cmocka_unit_test(test_restored_ids_may_lie_anywhere_but_only_once),
         cmocka_unit_test(test_blocks_do_not_overlap_and_come_back),
         cmocka_unit_test(test_the_last_ids_there_are),
-        cmocka_unit_test(test_orders_have_names),
         cmocka_unit_test(test_random_steps_agree_with_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -352,16 +352,6 @@ static void test_bad_layer_counts(void **state)
     assert_non_null(strstr(error->message, "/nonexistent-layer"));
 }
 
-static void test_emptiness_ignores_marks(void **state)
-{
-    struct fixture *f = *state;
-    make_file(f, "d/.wh.x");
-    auto_fd int fd = openat(f->fd, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(layer_dir_is_empty(fd), 0);
-    make_file(f, "d/y");
-    assert_int_equal(layer_dir_is_empty(fd), -ENOTEMPTY);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -372,7 +362,6 @@ int main(void)
         TEST(test_links_are_never_followed),         TEST(test_redirects_lead_on_in_lower_layers),
         TEST(test_redirect_that_climbs_is_an_error), TEST(test_metacopy_has_its_data_below),
         TEST(test_rebuilding_from_one_member),       TEST(test_bad_layer_counts),
-        TEST(test_emptiness_ignores_marks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

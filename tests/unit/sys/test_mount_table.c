@@ -71,7 +71,7 @@ static void test_the_live_table_and_its_monitor(void **state)
     assert_non_null(mount_table_find_target(table, "/"));
     g_autoptr(mount_monitor) monitor = NULL;
     assert_int_equal(mount_monitor_new(&monitor, NULL), 0);
-    assert_true(mount_monitor_fd(monitor) >= 0);
+    assert_int_equal(mount_monitor_drain(monitor), 0);
 }
 
 static void test_propagation_words(void **state)
@@ -81,7 +81,7 @@ static void test_propagation_words(void **state)
     struct mount_propagation p = {0};
     for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
         assert_int_equal(mount_propagation_parse(known[i], &p, NULL), 0);
-        assert_string_equal(mount_propagation_to_string(p), known[i]);
+        assert_int_equal(p.type, MOUNT_PROPAGATION_PRIVATE + i / 2);
         assert_int_equal(p.recursive, i % 2);
     }
     assert_int_equal(mount_propagation_parse("", &p, NULL), 0);
