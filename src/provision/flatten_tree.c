@@ -38,12 +38,6 @@ static int data_copied(uint64_t n_bytes, void *data)
     return report(walk);
 }
 
-static bool is_no_mark(const char *name, void *data)
-{
-    char view_name[XATTR_NAME_MAX + 1];
-    return overlay_xattr_to_view(name, view_name);
-}
-
 static int fail(struct walk *walk, int errnum)
 {
     if (errnum == -ECANCELED)
@@ -87,7 +81,6 @@ static int copy_file(struct walk *walk, const struct layer_object *object, int d
         .from_fd = data_fd >= 0 && !object->is_metacopy ? data_fd : object->members[0].fd,
         .st = &object->st,
         .flags = object->is_metacopy ? COPY_NO_DATA : 0,
-        .keep_xattr = is_no_mark,
         .progress = data_copied,
         .progress_data = walk,
     };
@@ -113,7 +106,7 @@ static int copy_dir(struct walk *walk, const struct layer_object *object, int di
     int r = walk_dir(walk, object, fd);
     if (r < 0 || fd < 0)
         return r;
-    struct copy_job job = {.from_fd = object->members[0].fd, .st = &object->st, .keep_xattr = is_no_mark};
+    struct copy_job job = {.from_fd = object->members[0].fd, .st = &object->st};
     r = copy_object_meta(&job, fd);
     return r < 0 ? fail(walk, r) : 0;
 }
@@ -184,7 +177,7 @@ int flatten_tree(const struct layer_set *set, int target_fd, provision_progress_
     r = walk_dir(&walk, &root, target_fd);
     if (r < 0)
         return r;
-    struct copy_job job = {.from_fd = root.members[0].fd, .st = &root.st, .keep_xattr = is_no_mark};
+    struct copy_job job = {.from_fd = root.members[0].fd, .st = &root.st};
     r = copy_object_meta(&job, target_fd);
     return r < 0 ? fail(&walk, r) : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sys/copy_meta.h"
 
+#include "core/overlay_xattr.h"
 #include "sys/inode_fd.h"
 
 #include <errno.h>
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+
+#define CAPABILITY_XATTR "security.capability"
 
 /* What the kernel shows for an id that has no mapping (kernel.overflowuid; nobody changes it). */
 #define OVERFLOW_ID 65534
@@ -69,7 +72,7 @@ static int copy_xattr(int from_fd, int to_fd, const char *name)
     return can_be_left_out && !is_acl(name) ? 0 : r;
 }
 
-int copy_xattrs(int from_fd, int to_fd, copy_xattr_fn keep, void *data)
+int copy_xattrs(int from_fd, int to_fd, bool keep_capability)
 {
     g_autofree char *names = NULL;
     size_t size = 0;
@@ -77,8 +80,9 @@ int copy_xattrs(int from_fd, int to_fd, copy_xattr_fn keep, void *data)
     if (r < 0)
         return r;
     for (size_t at = 0; at < size; at += strlen(names + at) + 1) {
+        char shown[XATTR_NAME_MAX + 1];
         const char *name = names + at;
-        if (keep && !keep(name, data))
+        if (!overlay_xattr_to_view(name, shown) || (!keep_capability && strcmp(name, CAPABILITY_XATTR) == 0))
             continue;
         r = copy_xattr(from_fd, to_fd, name);
         if (r < 0)

@@ -4,16 +4,14 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-/* Whether an xattr of that name is to be copied. */
-typedef bool (*copy_xattr_fn)(const char *name, void *data);
-
 /*
- * Copies all xattrs, ACLs among them, that keep (NULL: all) wants from one object to another of the same type. Either
- * descriptor may be O_PATH, so symlinks and special files work too. What the target's file system has no place for,
- * or does not let this process set, is left out; an ACL that can't be kept is an error (-EOPNOTSUPP): without it the
- * mode would grant what the ACL denied.
+ * Copies xattrs, ACLs among them, from one object to another of the same type: all but the marks of layers
+ * (core/overlay_xattr.h), and a file capability only if keep_capability says so. Either descriptor may be O_PATH, so
+ * symlinks and special files work too. What the target's file system has no place for, or does not let this process
+ * set, is left out; an ACL that can't be kept is an error (-EOPNOTSUPP): without it the mode would grant what the ACL
+ * denied.
  */
-int copy_xattrs(int from_fd, int to_fd, copy_xattr_fn keep, void *data);
+int copy_xattrs(int from_fd, int to_fd, bool keep_capability);
 
 /*
  * Sets owner, permission bits and times of to_fd (O_PATH or open) to those in st, in an order that keeps set-id bits

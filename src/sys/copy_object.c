@@ -10,9 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <string.h>
-
-#define CAPABILITY_XATTR "security.capability"
 
 static int make_symlink(const struct copy_job *job, int dir_fd, const char *name)
 {
@@ -61,30 +58,17 @@ static int fill_data(const struct copy_job *job, int fd)
     return copy_data(job->from_fd, fd, job->progress, job->progress_data);
 }
 
-struct filter {
-    const struct copy_job *job;
-    bool keep_capability;
-};
-
-static bool keep_xattr(const char *name, void *data)
-{
-    const struct filter *filter = data;
-    if (!filter->keep_capability && strcmp(name, CAPABILITY_XATTR) == 0)
-        return false;
-    return !filter->job->keep_xattr || filter->job->keep_xattr(name, filter->job->keep_data);
-}
-
 int copy_object_meta(const struct copy_job *job, int fd)
 {
     struct stat st = *job->st;
-    struct filter filter = {.job = job, .keep_capability = copy_may_keep_setid(job->from_fd, &st)};
-    if (!filter.keep_capability && !S_ISDIR(st.st_mode))
+    bool keep_setid = copy_may_keep_setid(job->from_fd, &st);
+    if (!keep_setid && !S_ISDIR(st.st_mode))
         st.st_mode &= ~(S_ISUID | S_ISGID);
     int r = copy_owner(fd, &st);
     if (r == 0)
         r = copy_mode(fd, &st);
     if (r == 0)
-        r = copy_xattrs(job->from_fd, fd, keep_xattr, &filter);
+        r = copy_xattrs(job->from_fd, fd, keep_setid);
     if (r == 0)
         r = copy_times(fd, &st);
     return r;

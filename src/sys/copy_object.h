@@ -6,7 +6,7 @@
 
 /*
  * One object (a directory without what is in it) copied whole: data with its holes, owner, mode, times, xattrs, ACLs
- * (behaviour D5). What copy-up and flattening are made of.
+ * (behaviour D5), but for marks of layers. What copy-up and flattening are made of.
  */
 enum copy_flags {
     COPY_NO_DATA = 1, /* a regular file gets its size, and no data (a metacopy) */
@@ -17,8 +17,6 @@ struct copy_job {
     int from_fd;           /* open for reading if a regular file or a directory; else O_PATH is enough */
     const struct stat *st; /* what the copy shall have; set-id bits are dropped where they must not be kept */
     unsigned flags;
-    copy_xattr_fn keep_xattr; /* NULL: all */
-    void *keep_data;
     copy_progress_fn progress; /* of data; NULL for none */
     void *progress_data;
 };

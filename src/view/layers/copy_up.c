@@ -90,12 +90,6 @@ struct copy_up {
     bool is_metacopy;
 };
 
-static bool is_no_mark(const char *name, void *data)
-{
-    char view_name[XATTR_NAME_MAX + 1];
-    return overlay_xattr_to_view(name, view_name);
-}
-
 /* Makes the copy in the work directory. */
 static int make_copy(struct copy_up *c)
 {
@@ -110,7 +104,6 @@ static int make_copy(struct copy_up *c)
         .from_fd = is_file ? readable : c->from_fd,
         .st = &c->st,
         .flags = c->layers->sync ? COPY_SYNC : 0,
-        .keep_xattr = is_no_mark,
     };
     if (is_file && c->extent == COPY_UP_EMPTY)
         c->st.st_size = 0;

@@ -112,7 +112,7 @@ static void test_file_keeps_data_holes_and_meta(void **state)
     assert_true(have_same_data(from, to)); /* last: to read a hole through a mapping fills it on tmpfs */
 }
 
-static void test_xattrs_and_filter(void **state)
+static void test_xattrs(void **state)
 {
     struct fixture *f = *state;
     auto_fd int from = create(f, 0600);
@@ -135,27 +135,20 @@ static void test_xattrs_and_filter(void **state)
     assert_int_equal(fgetxattr(to, "user.empty", value, sizeof(value)), 0);
 }
 
-static bool drop_marked(const char *name, void *data)
-{
-    return strcmp(name, data) != 0;
-}
-
-static void test_filtered_xattr_is_left_out(void **state)
+static void test_marks_of_layers_are_left_out(void **state)
 {
     struct fixture *f = *state;
     auto_fd int from = create(f, 0600);
     if (fsetxattr(from, "user.kept", "one", 3, 0) < 0)
         skip();
-    fsetxattr(from, "user.dropped", "two", 3, 0);
+    fsetxattr(from, "user.overlay.dropped", "two", 3, 0);
     struct stat st;
     struct copy_job job = job_for(from, &st);
-    job.keep_xattr = drop_marked;
-    job.keep_data = "user.dropped";
     auto_fd int to = -1;
     assert_return_code(copy_object(&job, f->dir_fd, "to", &to), 0);
     char value[8];
     assert_int_equal(fgetxattr(to, "user.kept", value, sizeof(value)), 3);
-    assert_int_equal(fgetxattr(to, "user.dropped", value, sizeof(value)), -1);
+    assert_int_equal(fgetxattr(to, "user.overlay.dropped", value, sizeof(value)), -1);
 }
 
 /* u::rw-,u:1001:r--,g::---,m::r--,o::--- */
@@ -289,8 +282,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_file_keeps_data_holes_and_meta),
-        TEST(test_xattrs_and_filter),
-        TEST(test_filtered_xattr_is_left_out),
+        TEST(test_xattrs),
+        TEST(test_marks_of_layers_are_left_out),
         TEST(test_acl_survives),
         TEST(test_setid_and_capability_are_kept_where_they_are_real),
         TEST(test_symlink_directory_fifo),
