@@ -56,9 +56,9 @@ struct request_slot {
     uint32_t attempts;     /* by the workers that died on it, each with its weight (transport.h) */
     uint32_t forgets_done; /* of a batch, so that none is counted twice */
     uint32_t n_lookups;    /* counted for the answer; their nodeids are in the buffer (request_lookups()) */
-    uint64_t first_lookup; /* the nodeid of the first of them */
-    uint64_t begun_ms;     /* CLOCK_MONOTONIC; when the present worker got it */
-    int64_t begun_at_ns;   /* CLOCK_REALTIME; when the operation was first begun, with REQUEST_STAGE_BEGUN */
+    uint64_t reserved;
+    uint64_t begun_ms;   /* CLOCK_MONOTONIC; when the present worker got it */
+    int64_t begun_at_ns; /* CLOCK_REALTIME; when the operation was first begun, with REQUEST_STAGE_BEGUN */
     struct request_open open;
     struct request_key subject; /* who was at the (old) name before the operation, or the link's inode */
     struct request_key object;  /* who was at the new name */
@@ -79,12 +79,21 @@ const struct request_slot *request_replayed(void);
  */
 bool request_answer_is_lost(int sent);
 
-/* Notes that a lookup was counted for the answer of the current request, or that it was taken back. */
-void request_note_lookup(uint64_t nodeid);
-void request_unnote_lookup(uint64_t nodeid);
+/* Makes this the request that the calling thread works on. */
+void request_enter(struct request_slot *slot, const struct fuse_in_header *header);
+
+/*
+ * Writes the nodeid of a lookup behind those that the current request has counted. False if there is no request, or no
+ * room. It counts once the slot's n_lookups says so.
+ */
+bool request_put_lookup(uint64_t nodeid);
+
+/* The last one that counts; 0: there is none. */
+uint64_t request_last_lookup(void);
 
 /* The nodeids that are noted so in the buffer of a request; slot->n_lookups of them. */
 #define REQUEST_LOOKUPS_OFFSET 16384U
+#define REQUEST_MAX_LOOKUPS    8192U /* over what the longest listing holds */
 static inline uint64_t *request_lookups(char *buffer)
 {
     return (uint64_t *)(void *)(buffer + REQUEST_LOOKUPS_OFFSET);

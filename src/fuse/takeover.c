@@ -25,7 +25,6 @@
 struct takeover {
     struct transport_config config;
     uint64_t left; /* bit i: the request in buffer i is to be done again */
-    GPtrArray *lookups;
 };
 
 _Static_assert(REQUEST_MAX_THREADS <= 64, "a bit for each buffer");
@@ -49,12 +48,15 @@ static void clear_slot(struct request_slot *slot)
     memset(slot, 0, sizeof(*slot));
 }
 
-/* What a dead worker had read of FORGETs and not counted yet. */
-static void finish_forgets(struct takeover *t, const struct request_slot *slot, const char *buffer)
+/* What a dead worker had read of FORGETs and not counted yet. How far this comes is noted as a worker would. */
+static void finish_forgets(struct takeover *t, struct request_slot *slot, const char *buffer)
 {
     const struct fuse_in_header *header = (const struct fuse_in_header *)buffer;
     if (request_check(header, MIN(header->len, TRANSPORT_BUFFER_BYTES), true) < 0)
         return;
+    slot->opcode = header->opcode; /* it may have died before it came to that */
+    slot->unique = header->unique;
+    request_enter(slot, header);
     if (header->opcode == FUSE_FORGET && slot->forgets_done == 0) {
         const struct fuse_forget_in *in = (const void *)(header + 1);
         t->config.forget(t->config.userdata, header->nodeid, in->nlookup);
@@ -64,6 +66,7 @@ static void finish_forgets(struct takeover *t, const struct request_slot *slot, 
         for (uint32_t i = slot->forgets_done; i < in->count; i++)
             t->config.forget(t->config.userdata, one[i].nodeid, one[i].nlookup);
     }
+    request_enter(NULL, NULL);
 }
 
 static bool wants_no_answer(uint32_t opcode)
@@ -91,18 +94,9 @@ static struct request_slot *place_for_orphan(struct transport_state *state, uint
     return place;
 }
 
-static void keep_lookups(struct takeover *t, const struct request_slot *slot, char *buffer)
+static uint64_t *lookups_of_orphan(struct transport_state *state, const struct request_slot *orphan)
 {
-    size_t n_max = (TRANSPORT_BUFFER_BYTES - REQUEST_LOOKUPS_OFFSET) / sizeof(uint64_t);
-    if (slot->n_lookups < 2 || slot->n_lookups > n_max)
-        return;
-    struct takeover_lookups *kept = malloc(sizeof(*kept) + slot->n_lookups * sizeof(uint64_t));
-    if (!kept)
-        return; /* the counts stay too high: these inodes are remembered until the view is unmounted */
-    kept->unique = slot->unique;
-    kept->n_lookups = slot->n_lookups;
-    memcpy(kept->nodeids, request_lookups(buffer), slot->n_lookups * sizeof(uint64_t));
-    g_ptr_array_add(t->lookups, kept);
+    return state->orphan_lookups[orphan - state->orphans];
 }
 
 static void make_orphan(struct takeover *t, struct request_slot *slot, char *buffer)
@@ -111,11 +105,12 @@ static void make_orphan(struct takeover *t, struct request_slot *slot, char *buf
     if (!orphan)
         return;
     uint64_t unique = slot->unique;
-    keep_lookups(t, slot, buffer);
     orphan->unique = 0;
     request_fence();
     *orphan = *slot;
     orphan->unique = 0;
+    orphan->n_lookups = MIN(slot->n_lookups, REQUEST_MAX_LOOKUPS);
+    memcpy(lookups_of_orphan(t->config.state, orphan), request_lookups(buffer), orphan->n_lookups * sizeof(uint64_t));
     orphan->attempts += t->config.state->death_weight;
     request_fence();
     orphan->unique = unique;
@@ -156,7 +151,6 @@ struct takeover *takeover_new(const struct transport_config *config, bool resend
     if (!t)
         return NULL;
     t->config = *config;
-    t->lookups = g_ptr_array_new_with_free_func(free);
     if (config->recover)
         config->recover(config->userdata, config->state->slots, REQUEST_MAX_THREADS);
     for (unsigned i = 0; i < REQUEST_MAX_THREADS; i++)
@@ -166,13 +160,10 @@ struct takeover *takeover_new(const struct transport_config *config, bool resend
 
 void takeover_free(struct takeover *t)
 {
-    if (!t)
-        return;
-    g_ptr_array_unref(t->lookups);
     free(t);
 }
 
-bool takeover_claim(struct takeover *t, struct request_slot *slot, const struct fuse_in_header *header)
+bool takeover_claim(struct takeover *t, struct request_slot *slot, struct fuse_in_header *header)
 {
     struct transport_state *state = t->config.state;
     uint64_t unique = header->unique & ~ABI_UNIQUE_RESEND;
@@ -184,6 +175,8 @@ bool takeover_claim(struct takeover *t, struct request_slot *slot, const struct 
     if (orphan) {
         *slot = *orphan;
         slot->unique = 0;
+        memcpy(request_lookups((char *)header), lookups_of_orphan(state, orphan),
+               MIN(slot->n_lookups, REQUEST_MAX_LOOKUPS) * sizeof(uint64_t));
     }
     slot->opcode = header->opcode;
     slot->nodeid = header->nodeid;
@@ -221,14 +214,4 @@ bool takeover_next_left(struct takeover *t, unsigned number)
     slot->unique = header->unique;
     t->left &= ~(1ULL << from);
     return true;
-}
-
-struct takeover_lookups *takeover_take_lookups(struct takeover *t, uint64_t unique)
-{
-    for (guint i = 0; i < t->lookups->len; i++) {
-        struct takeover_lookups *kept = g_ptr_array_index(t->lookups, i);
-        if (kept->unique == unique)
-            return g_ptr_array_steal_index_fast(t->lookups, i);
-    }
-    return NULL;
 }

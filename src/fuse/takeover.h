@@ -19,20 +19,12 @@ void takeover_free(struct takeover *takeover);
 
 /*
  * Fills in the slot of a thread for a request that the kernel has sent (header, in the thread's buffer): empty, or, if
- * it was sent again, with what was noted of it. True if something was.
+ * it was sent again, with what was noted of it, its lookups in the buffer. True if something was.
  */
-bool takeover_claim(struct takeover *takeover, struct request_slot *slot, const struct fuse_in_header *header);
+bool takeover_claim(struct takeover *takeover, struct request_slot *slot, struct fuse_in_header *header);
 
 /*
  * Where the kernel does not send again: moves one request that is left into the buffer and slot of this thread. False
  * when none is left.
  */
 bool takeover_next_left(struct takeover *takeover, unsigned number);
-
-/* The nodeids of the lookups that were counted for an unanswered request; gives them up. NULL for none. */
-struct takeover_lookups {
-    uint64_t unique;
-    uint32_t n_lookups;
-    uint64_t nodeids[];
-};
-struct takeover_lookups *takeover_take_lookups(struct takeover *takeover, uint64_t unique);

@@ -67,23 +67,24 @@ bool request_answer_is_lost(int sent)
     return sent < 0 && !is_local_replay;
 }
 
-void request_note_lookup(uint64_t nodeid)
+void request_enter(struct request_slot *slot, const struct fuse_in_header *header)
 {
-    struct request_slot *slot = current_slot;
-    if (!slot || slot->n_lookups >= (TRANSPORT_BUFFER_BYTES - REQUEST_LOOKUPS_OFFSET) / sizeof(uint64_t))
-        return;
-    if (slot->n_lookups == 0)
-        slot->first_lookup = nodeid;
-    request_lookups((char *)current_header)[slot->n_lookups] = nodeid;
-    request_fence();
-    slot->n_lookups++;
+    current_slot = slot;
+    current_header = header;
 }
 
-void request_unnote_lookup(uint64_t nodeid)
+bool request_put_lookup(uint64_t nodeid)
 {
-    struct request_slot *slot = current_slot;
-    if (slot && slot->n_lookups > 0 && request_lookups((char *)current_header)[slot->n_lookups - 1] == nodeid)
-        slot->n_lookups--;
+    if (!current_slot || current_slot->n_lookups >= REQUEST_MAX_LOOKUPS)
+        return false;
+    request_lookups((char *)current_header)[current_slot->n_lookups] = nodeid;
+    return true;
+}
+
+uint64_t request_last_lookup(void)
+{
+    uint32_t n = current_slot ? current_slot->n_lookups : 0;
+    return n > 0 ? request_lookups((char *)current_header)[n - 1] : 0;
 }
 
 static uint64_t now_ms(void)
@@ -260,7 +261,7 @@ static bool is_slow(uint32_t opcode)
 }
 
 /* Notes a request in its slot. True if a worker that died had it before. */
-static bool claim(struct transport *t, struct request_slot *slot, const struct fuse_in_header *header)
+static bool claim(struct transport *t, struct request_slot *slot, struct fuse_in_header *header)
 {
     if (t->takeover)
         return takeover_claim(t->takeover, slot, header);
@@ -322,18 +323,11 @@ static void dispatch(struct transport *t, const struct fuse_in_header *header, c
 /* Takes back what a worker that died had counted for an answer that it did not send. */
 static void undo_counts(struct transport *t, struct request_slot *slot)
 {
-    struct takeover_lookups *lookups = takeover_take_lookups(t->takeover, slot->unique);
-    uint32_t n = slot->n_lookups;
     if (t->config.undo_open)
         t->config.undo_open(t->config.userdata, slot);
     replayed.open = slot->open;
-    slot->n_lookups = 0; /* first: a death in here leaves counts too high, never too low */
-    request_fence();
-    for (uint32_t i = 0; lookups && i < lookups->n_lookups; i++)
-        t->config.forget(t->config.userdata, lookups->nodeids[i], 1);
-    if (!lookups && n == 1)
-        t->config.forget(t->config.userdata, slot->first_lookup, 1);
-    free(lookups);
+    for (uint32_t n = slot->n_lookups; n > 0; n--)
+        t->config.forget(t->config.userdata, request_last_lookup(), 1); /* which is none of them any more then */
 }
 
 static void fail_hopeless(struct transport *t, const struct request_slot *slot, const struct fuse_in_header *header)
@@ -353,8 +347,7 @@ static void process(void *data, unsigned number)
     if (header->opcode < TRANSPORT_N_OPCODES)
         atomic_fetch_add_explicit(&t->config.state->n_requests[header->opcode], 1, memory_order_relaxed);
 
-    current_slot = slot;
-    current_header = header;
+    request_enter(slot, header);
     if (is_replay && !is_local_replay)
         undo_counts(t, slot);
     FAULT_POINT("request-noted");

@@ -35,6 +35,7 @@ struct transport_state {
     _Atomic uint64_t n_notifications;
     struct request_slot slots[REQUEST_MAX_THREADS];
     struct request_slot orphans[2 * REQUEST_MAX_THREADS]; /* requests that died with a worker and wait to be resent */
+    uint64_t orphan_lookups[2 * REQUEST_MAX_THREADS][REQUEST_MAX_LOOKUPS];
 };
 
 /* Handles opcodes that libfuse 3.14 does not know. Returns false if it does not know the opcode either. */

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -15,10 +16,9 @@
  * never names another inode.
  *
  * Order of writes, for a successor that finds the memory as a dying worker left it: a record is published by writing
- * nodeid last, and taken back by writing 0 to nodeid first. A lookup is counted before the reply is sent: a crash can
- * leak a count, and never takes one too many.
+ * nodeid last, and taken back by writing 0 to nodeid first. A lookup is counted before the reply is sent, and noted
+ * with the request (inode/count.h).
  */
-#define INODE_STATE_LAYOUT  1
 #define INODE_KEY_MAX_BYTES 56
 #define INODE_ID_MADE       (1ULL << 62)
 
@@ -62,6 +62,17 @@ struct inode {
 
 _Static_assert(sizeof(struct inode) <= 104, "a record is small: there may be millions");
 
+/* The change of a lookup count that is under way (inode/count.h), as it will have been. */
+struct inode_change {
+    uint64_t unique; /* of the request that notes it; 0: none does */
+    uint64_t nodeid;
+    uint64_t n_lookups;
+    uint32_t index;        /* of the record */
+    uint32_t n_noted;      /* lookups that the request has noted */
+    uint32_t forgets_done; /* of a batch */
+    uint32_t begun;        /* 1: under way. Written last */
+};
+
 struct inode_state {
     uint32_t n_records_max;
     _Atomic uint32_t n_records_used; /* records that were ever used; those behind are zero */
@@ -69,5 +80,12 @@ struct inode_state {
     _Atomic uint32_t n_inodes;
     _Atomic uint32_t n_fds;           /* pinned ones too */
     _Atomic uint64_t n_private_bytes; /* of the worker, for its index over the records */
+    struct inode_change change;
     struct inode records[];
 };
+
+/* The size in bytes of the state for this many records. */
+static inline size_t inode_state_size(uint32_t n_records_max)
+{
+    return sizeof(struct inode_state) + (size_t)n_records_max * sizeof(struct inode);
+}

@@ -16,7 +16,7 @@
 
 #include "base/fault.h"
 #include "base/fd.h"
-#include "fuse/request.h"
+#include "inode/count.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,11 +52,6 @@ struct inode_table {
 
     pthread_mutex_t open_locks[N_OPEN_LOCKS];
 };
-
-size_t inode_state_size(uint32_t n_records_max)
-{
-    return sizeof(struct inode_state) + (size_t)n_records_max * sizeof(struct inode);
-}
 
 static uint32_t index_of(const struct inode_table *t, const struct inode *inode)
 {
@@ -321,6 +316,7 @@ int inode_table_new(const struct inode_table_config *config, struct inode_table 
     t->config = *config;
     t->records = config->state->records;
     t->free_head = NONE;
+    count_recover(config->state, config->slots, REQUEST_MAX_THREADS);
     pthread_mutex_init(&t->lock, NULL);
     for (unsigned i = 0; i < N_OPEN_LOCKS; i++)
         pthread_mutex_init(&t->open_locks[i], NULL);
@@ -419,13 +415,22 @@ static int insert(struct inode_table *t, const struct inode_key *key, uint8_t ty
 
     struct inode *inode = &t->records[index];
     uint32_t generation = inode->generation;
-    *inode = (struct inode){.n_lookups = 1, .generation = generation, .fd = -1, .type = type, .key = *key};
-    __atomic_store_n(&inode->nodeid, make_id(t, index), __ATOMIC_RELEASE);
+    *inode = (struct inode){.generation = generation, .fd = -1, .type = type, .key = *key};
     chain(t, index);
     t->n_inodes++;
     publish_counts(t);
     *ret_inode = inode;
     return 0;
+}
+
+/* One lookup more, of an inode that is known or is published with it. */
+static void count_lookup(struct inode_table *t, struct inode *inode)
+{
+    uint64_t nodeid = inode->nodeid ? inode->nodeid : make_id(t, index_of(t, inode));
+    count_begin_lookup(t->config.state, inode, nodeid);
+    __atomic_store_n(&inode->nodeid, nodeid, __ATOMIC_RELEASE);
+    inode->n_lookups++;
+    count_end(t->config.state);
 }
 
 int inode_table_intern(struct inode_table *t, const struct inode_key *key, uint8_t type, int *fd, enum inode_keep keep,
@@ -436,18 +441,16 @@ int inode_table_intern(struct inode_table *t, const struct inode_key *key, uint8
     struct inode *inode = find(t, key);
     if (!inode)
         inode = succeed(t, key, type);
-    if (inode)
-        inode->n_lookups++;
-    else
+    if (!inode)
         r = insert(t, key, type, &inode);
     if (r == 0) {
+        count_lookup(t, inode);
         if (keep != INODE_KEEP_NO_FD)
             adopt_fd(t, inode, fd);
         if (keep == INODE_KEEP_PINNED) {
             atomic_fetch_or(&inode->flags, INODE_FLAG_NO_HANDLE);
             pin_fd(t, inode);
         }
-        request_note_lookup(inode->nodeid);
         *ret_inode = inode;
     }
     pthread_mutex_unlock(&t->lock);
@@ -475,19 +478,19 @@ static void free_record(struct inode_table *t, struct inode *inode, struct inode
 bool inode_table_forget_taking(struct inode_table *t, uint64_t nodeid, uint64_t n_lookups,
                                struct inode_remains *ret_remains)
 {
-    if (n_lookups == 1)
-        request_unnote_lookup(nodeid); /* first: a death in between leaves the count too high, never too low */
     bool freed = false;
     int32_t backing_id = 0;
     pthread_mutex_lock(&t->lock);
-    struct inode *inode = get_locked(t, nodeid);
-    if (inode && inode->n_lookups > n_lookups) {
-        inode->n_lookups -= n_lookups;
-    } else if (inode && nodeid != 1) {
+    struct inode *inode = nodeid == 1 ? NULL : get_locked(t, nodeid); /* the root is never forgotten */
+    uint64_t n_left = count_begin_forget(t->config.state, inode, nodeid, n_lookups);
+    if (inode && n_left > 0) {
+        inode->n_lookups = n_left;
+    } else if (inode) {
         backing_id = inode->backing_id;
         free_record(t, inode, ret_remains);
         freed = true;
     }
+    count_end(t->config.state);
     pthread_mutex_unlock(&t->lock);
     if (backing_id != 0 && t->config.drop_backing)
         t->config.drop_backing(t->config.data, backing_id);

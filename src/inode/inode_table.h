@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "fuse/request.h"
 #include "inode/inode_state.h"
 
 #include <stdbool.h>
@@ -16,9 +17,10 @@
 struct inode_table;
 
 struct inode_table_config {
-    struct inode_state *state; /* shared; used as it is found: a successor's table is that of its predecessor */
-    unsigned n_fds_max;        /* cached descriptors */
-    unsigned n_pinned_max;     /* descriptors pinned by inode_table_pin_fd(), on top */
+    struct inode_state *state;  /* shared; used as it is found: a successor's table is that of its predecessor */
+    struct request_slot *slots; /* REQUEST_MAX_THREADS of them, as the predecessor left them; NULL: there are none */
+    unsigned n_fds_max;         /* cached descriptors */
+    unsigned n_pinned_max;      /* descriptors pinned by inode_table_pin_fd(), on top */
     /* Opens the inode of a key anew, as O_PATH. Returns an fd or -errno. */
     int (*open_key)(void *data, const struct inode *inode);
     /* The lasting nodeid of a key (2 to INODE_ID_MADE - 1), or 0 for a made one. NULL: every nodeid is made. */
@@ -130,6 +132,3 @@ struct inode_table_stats {
     uint64_t n_bytes; /* of memory, shared and private */
 };
 void inode_table_get_stats(struct inode_table *table, struct inode_table_stats *ret_stats);
-
-/* The size in bytes of the state for this many records. */
-size_t inode_state_size(uint32_t n_records_max);

@@ -99,7 +99,8 @@ char *stats_to_json(const struct stats_view *view, const struct memory *memory)
 {
     const struct inode_state *inodes = memory->inodes;
     GString *json = g_string_new("{");
-    uint64_t n_shared_bytes = inode_state_size(atomic_load(&inodes->n_records_used)) + sizeof(*memory->transport);
+    uint64_t n_shared_bytes =
+        inode_state_size(atomic_load(&inodes->n_records_used)) + offsetof(struct transport_state, orphan_lookups);
     add_identity(json, view);
     add_number(json, "uptime_ms", stats_now_ms() - view->started_ms);
     add_number(json, "n_workers_started", atomic_load(&memory->header->n_workers));

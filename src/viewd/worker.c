@@ -199,6 +199,7 @@ int worker_run(const struct view_options *options, struct layers *layers, struct
     struct view view = {.options = options, .source = memory->source, .dev_fd = memory->header->dev_fd};
     struct inode_table_config config = {
         .state = memory->inodes,
+        .slots = memory->transport->slots,
         .open_key = layers ? layers_view_open_key : open_gid_key,
         .drop_backing = drop_backing,
         .data = &view,

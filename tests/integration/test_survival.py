@@ -314,7 +314,7 @@ class AtEachStep(Survival):
 
         numbers = iter(range(1000))
         look_and_remove()
-        self.at_each(("request-noted", "lookup-counted", "forget-freed"), look_and_remove)
+        self.at_each(("request-noted", "lookup-counted", "count-half", "forget-freed"), look_and_remove)
 
     def test_a_request_that_ends_every_worker_fails(self):
         (self.path / "poison").write_text("x")

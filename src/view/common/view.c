@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "view/common/view.h"
 
-#include "base/fault.h"
 #include "view/common/data_files.h"
 #include "view/common/dir_streams.h"
 #include "view/common/pressure.h"
@@ -92,27 +91,16 @@ int view_prepare_write(struct view *view, struct inode *inode)
     return view->hooks->prepare_write ? view->hooks->prepare_write(view, inode) : 0;
 }
 
-/* How far a batch has come is noted before each step: a crash may leak one count, and takes none twice. */
-static void forget_noted(struct view *view, uint64_t nodeid, uint64_t n_lookups)
-{
-    struct request_slot *slot = request_current_slot();
-    if (slot)
-        slot->forgets_done++;
-    request_fence();
-    FAULT_POINT("forget-noted");
-    view_forget_one(view, nodeid, n_lookups);
-}
-
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups)
 {
-    forget_noted(view_of_request(req), ino, n_lookups);
+    view_forget_one(view_of_request(req), ino, n_lookups);
     fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forgets)
 {
     for (size_t i = 0; i < n; i++)
-        forget_noted(view_of_request(req), forgets[i].ino, forgets[i].nlookup);
+        view_forget_one(view_of_request(req), forgets[i].ino, forgets[i].nlookup);
     fuse_reply_none(req);
 }
 
