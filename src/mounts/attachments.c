@@ -127,12 +127,28 @@ static struct table_attachment *make_row(struct registry *registry, struct volum
     return row;
 }
 
+/*
+ * A view in its own source (B9): whoever walks the source would see it, and so would the view once it is mounted again.
+ * Paths of another namespace say nothing of ours.
+ */
+static int check_target(const struct volume *volume, int64_t namespace, const char *target, GError **error)
+{
+    if (namespace || !path_is_within(target, volume->row->source))
+        return 0;
+    return refuse(
+        error, REFUSAL_BAD_REQUEST,
+        "target %s: lies in the source %s of volume \"%s\", which would contain its own view; take one outside", target,
+        volume->row->source, volume->row->name);
+}
+
 /* With the lock held, and the volume idle. */
 static int attach(struct registry *registry, struct volume *volume, const struct attachment_request *request,
                   int64_t namespace, const char *target, int target_fd, struct attachment **ret_attachment,
                   GError **error)
 {
-    int r = attachment_check_exclusive(registry, volume, request->container, NULL, error);
+    int r = check_target(volume, namespace, target, error);
+    if (r == 0)
+        r = attachment_check_exclusive(registry, volume, request->container, NULL, error);
     if (r == 0)
         r = volume_bring_up(registry, volume, error);
     if (r < 0)

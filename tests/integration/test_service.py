@@ -296,6 +296,17 @@ class Attachments(ServiceTest):
         self.target = self.new_directory(prefix="target-")
         self.addCleanup(run, ["umount", "-lq", self.target], check=False)
 
+    def test_a_view_is_not_attached_inside_its_source(self):
+        source = self.make_source("own")
+        (source / "sub").mkdir()
+        self.create("own", source)
+        for target in (source, source / "sub"):
+            self.refused("bad-request", self.attach, "own", target)
+            self.assertIsNone(mount_entry(target))
+        beside = self.source / (source.name + "-beside")
+        beside.mkdir()
+        self.attach("own", beside)
+
     def test_attach_and_detach(self):
         one = self.attach("data", self.target, container="web")
         self.assertEqual((one["target"], one["gid"], one["state"]), (str(self.target), 50000, "mounted"))
