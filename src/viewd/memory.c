@@ -14,7 +14,7 @@
 
 /* Where each part begins. */
 struct layout {
-    size_t transport, source, buffers, inodes, end;
+    size_t transport, source, buffers, inodes, places, end;
 };
 
 static struct layout make_layout(uint32_t n_inodes_max)
@@ -24,7 +24,8 @@ static struct layout make_layout(uint32_t n_inodes_max)
     l.source = ROUND_UP(l.transport + sizeof(struct transport_state));
     l.buffers = ROUND_UP(l.source + sizeof(struct source_state));
     l.inodes = l.buffers + (size_t)REQUEST_MAX_THREADS * TRANSPORT_BUFFER_BYTES;
-    l.end = ROUND_UP(l.inodes + sizeof(struct inode_state) + (size_t)n_inodes_max * sizeof(struct inode));
+    l.places = ROUND_UP(l.inodes + sizeof(struct inode_state) + (size_t)n_inodes_max * sizeof(struct inode));
+    l.end = ROUND_UP(l.places + places_state_size(n_inodes_max));
     return l;
 }
 
@@ -45,6 +46,7 @@ static int map(int fd, const struct layout *l, uint32_t n_inodes_max, struct mem
         .source = (void *)(base + l->source),
         .buffers = base + l->buffers,
         .inodes = (void *)(base + l->inodes),
+        .places = (void *)(base + l->places),
         .n_inodes_max = n_inodes_max,
     };
     return 0;
@@ -75,6 +77,7 @@ int memory_create(uint32_t n_inodes_max, struct memory *ret_memory, GError **err
     };
     watch_state_begin(&ret_memory->header->watch);
     ret_memory->inodes->n_records_max = n_inodes_max;
+    places_state_init(ret_memory->places, n_inodes_max);
     fd_steal(&fd);
     return 0;
 }

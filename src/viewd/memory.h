@@ -6,6 +6,7 @@
 #include "fuse/transport.h"
 #include "inode/inode_state.h"
 #include "view/common/source.h"
+#include "view/layers/places.h"
 #include "watch/watch_state.h"
 
 /*
@@ -15,7 +16,7 @@
  * none of them.
  */
 #define MEMORY_MAGIC        0x7365727574616567U
-#define MEMORY_LAYOUT       1
+#define MEMORY_LAYOUT       2
 #define MEMORY_MAX_KEPT_FDS 32
 
 struct memory_header {
@@ -44,7 +45,8 @@ struct memory {
     struct source_state *source;
     char *buffers;
     struct inode_state *inodes;
-    uint32_t n_inodes_max; /* this process's own copy, which no worker can change */
+    struct places_state *places; /* of a layered view */
+    uint32_t n_inodes_max;       /* this process's own copy, which no worker can change */
 };
 
 /* Makes and maps it. The descriptor is in the header. */

@@ -175,14 +175,14 @@ static int serve(struct view *view, struct memory *memory, int ready_fd, GError 
 }
 
 /* What the two views do differently once the common part stands. */
-static int prepare_view(struct view *view, struct layers *layers, int root_fd)
+static int prepare_view(struct view *view, struct layers *layers, struct memory *memory)
 {
     int r = view_init(view);
     if (r < 0)
         return r;
     if (!layers)
-        return gid_view_root(view, root_fd);
-    r = layers_start(layers, view);
+        return gid_view_root(view, memory->header->root_fd);
+    r = layers_start(layers, view, memory->places);
     return r < 0 ? r : layers_view_root(view);
 }
 
@@ -215,7 +215,7 @@ int worker_run(const struct view_options *options, struct layers *layers, struct
         return gidfs_error_errno(error, r, "make the inode table");
     struct sandbox_needs needs = worker_needs(options);
     sandbox_worker(&needs);
-    r = prepare_view(&view, layers, memory->header->root_fd);
+    r = prepare_view(&view, layers, memory);
     if (r < 0)
         gidfs_error_errno(error, r, "prepare the view");
     else

@@ -15,6 +15,7 @@
 #include "sys/inode_fd.h"
 #include "view/gid/gid_view.h"
 #include "view/layers/layers_view.h"
+#include "view/layers/places.h"
 
 #include <cap-ng.h>
 #include <dirent.h>
@@ -56,6 +57,7 @@ struct fuzzed {
     struct transport_state *state;
     struct source_state *source;
     struct inode_state *inodes;
+    struct places_state *places;
     char *buffers;
     uint64_t n_sent;
 };
@@ -276,14 +278,14 @@ static void serve(struct view *view, struct fuzzed *f, int dev_fd)
     transport_free(view->transport);
 }
 
-static void start(struct view *view, struct layers *layers, int root_fd)
+static void start(struct view *view, struct layers *layers, const struct fuzzed *f)
 {
     FUZZ_CHECK(view_init(view) == 0);
     if (!layers) {
-        FUZZ_CHECK(gid_view_root(view, root_fd) == 0);
+        FUZZ_CHECK(gid_view_root(view, f->root_fd) == 0);
         return;
     }
-    FUZZ_CHECK(layers_start(layers, view) == 0);
+    FUZZ_CHECK(layers_start(layers, view, f->places) == 0);
     FUZZ_CHECK(layers_view_root(view) == 0);
 }
 
@@ -308,7 +310,7 @@ static size_t run_worker(struct fuzzed *f, const uint8_t *data, size_t size, boo
                                         .open_key = layers ? layers_view_open_key : open_gid_key,
                                         .data = &view};
     FUZZ_CHECK(inode_table_new(&config, &view.inodes) == 0);
-    start(&view, layers, f->root_fd);
+    start(&view, layers, f);
     serve(&view, f, ends[0]);
     view_finish(&view);
     inode_table_free(view.inodes);
@@ -349,6 +351,8 @@ static void begin(struct fuzzed *f, uint8_t settings)
     f->source = zeroed(sizeof(*f->source));
     f->inodes = zeroed(inode_state_size(N_INODES));
     f->inodes->n_records_max = N_INODES;
+    f->places = zeroed(places_state_size(N_INODES));
+    places_state_init(f->places, N_INODES);
     f->buffers = zeroed((size_t)REQUEST_MAX_THREADS * TRANSPORT_BUFFER_BYTES);
     FUZZ_CHECK(source_state_init(f->source, f->root_fd) == 0);
 }
@@ -361,6 +365,7 @@ static void end(struct fuzzed *f)
     munmap(f->state, sizeof(*f->state));
     munmap(f->source, sizeof(*f->source));
     munmap(f->inodes, inode_state_size(N_INODES));
+    munmap(f->places, places_state_size(N_INODES));
     munmap(f->buffers, (size_t)REQUEST_MAX_THREADS * TRANSPORT_BUFFER_BYTES);
     view_options_free(f->options);
 }

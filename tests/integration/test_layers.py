@@ -5,7 +5,8 @@ import pathlib
 import signal
 import stat
 
-from harness import LayersTest, main, make_tree, run, run_as, snapshot, wait_until, write_tree
+from harness import Actor, LayersTest, main, make_tree, run, run_as, snapshot, wait_until, write_tree
+from harness.control import Control
 
 
 class Shown(LayersTest):
@@ -425,6 +426,37 @@ class Survival(LayersTest):
         before = snapshot(view.path)
         layers.unmount()
         self.assertEqual(before, snapshot(layers.mount().path))
+
+    def test_who_is_in_a_lower_layer_is_not_cut_off(self):
+        """A working directory and open files there, which the kernel does not look up again, can be changed after
+        another worker has taken over: by death, or by an upgrade."""
+        layers = self.layers()
+        write_tree(layers.lower[1], {"app": {"deep": {"file": "1", "gone": "1"}}})
+        socket = self.directory / "socket"
+        view = layers.mount(f"control={socket}")
+        control, path = Control(socket), view.path / "app" / "deep"
+        for number, renew in enumerate((control.kill_worker, lambda: self.upgrade(control))):
+            with Actor() as actor:
+                actor.call(os.chdir, path)
+                with open(path / "file", encoding="ascii") as file, open(path / "gone", encoding="ascii") as gone:
+                    (path / "gone").unlink()
+                    renew()
+                    os.fsync(file.fileno())
+                    os.fchmod(file.fileno(), 0o600 + number)
+                    os.fchmod(gone.fileno(), 0o600 + number)
+                    self.assertEqual(0o600 + number, os.fstat(gone.fileno()).st_mode & 0o777)
+                    actor.call(os.mkdir, "made")
+                self.assertEqual(["file", "made"], sorted(os.listdir(path)))
+                self.assertEqual(0o600 + number, (path / "file").stat().st_mode & 0o777)
+                actor.call(os.chdir, "/")
+            layers.unmount()
+            run(["rm", "-rf", layers.upper, layers.work])
+            layers.upper.mkdir()
+            layers.work.mkdir()
+            layers.mount(f"control={socket}")
+
+    def upgrade(self, control):
+        self.assertTrue(control.ask("upgrade").startswith("ok "))
 
     def kill_worker(self, view):
         found = run(["pgrep", "-f", f"gidfs-view.*{view.path}"]).stdout.split()

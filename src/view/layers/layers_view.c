@@ -267,14 +267,14 @@ static unsigned n_member_fds(void)
     return (unsigned)MIN(limit.rlim_cur / 8, 8192);
 }
 
-int layers_start(struct layers *layers, struct view *view)
+int layers_start(struct layers *layers, struct view *view, struct places_state *places)
 {
     view->hooks = &hooks;
     view->hook_data = layers;
     view->unmapped_root_is_root = true;
     pthread_mutex_init(&layers->switch_lock, NULL);
     layers->members = members_new(n_member_fds());
-    layers->places = places_new();
+    layers->places = places_new(places);
     layers->listings = listings_new();
     layers->copy_ups = copy_ups_new();
     /* Nobody but the view changes the layers: what the kernel knows it may keep, unless told otherwise. */

@@ -9,6 +9,7 @@
  * concerns one inode is view/common's.
  */
 struct layers;
+struct places_state;
 
 /*
  * Opens all that lowerdir=, upperdir= and workdir= name; empties the work directory of what a crash left. The keeper
@@ -17,8 +18,11 @@ struct layers;
 int layers_open(const struct view_options *options, struct layers **ret_layers, GError **error);
 void layers_free(struct layers *layers);
 
-/* What a worker adds: caches and locks of its own. Before threads start; view->options and ->source are set. */
-int layers_start(struct layers *layers, struct view *view);
+/*
+ * What a worker adds: caches and locks of its own, and the places that a predecessor may have left. Before threads
+ * start; view->options and ->source are set.
+ */
+int layers_start(struct layers *layers, struct view *view, struct places_state *places);
 
 /* A descriptor of the topmost layer, for source_state_init(); it stays the layers'. */
 int layers_top_fd(const struct layers *layers);

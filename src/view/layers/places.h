@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -10,10 +11,22 @@
  * copied up to, and the number it shows if that isn't its own. One small block for each inode that needs it, replaced
  * when the record is used again. Safe in any thread.
  *
- * A successor starts with none. Nothing is lost by that: a place that is missing is learned again from the lookup that
- * the kernel makes when it is told ESTALE.
+ * The blocks are in memory that outlives a worker: whoever works in a directory of a lower layer, or has a lower file
+ * open, is not looked up again before a change of it must be copied up.
  */
 struct places;
+
+/* The shared memory: zero to begin with. */
+struct places_state {
+    uint32_t n_inodes_max;
+    _Atomic uint32_t n_records_used; /* none behind has a block */
+    _Atomic uint32_t n_granules_used;
+    _Atomic uint32_t blocks[]; /* of each record, 1 + the number of its first granule; 0: none. The granules follow */
+};
+
+/* The size in bytes of the state for this many records, and how it begins. */
+size_t places_state_size(uint32_t n_inodes_max);
+void places_state_init(struct places_state *state, uint32_t n_inodes_max);
 
 struct place {
     uint64_t parent; /* nodeid; 0: the inode has no name any more */
@@ -21,7 +34,8 @@ struct place {
     char *name;      /* the caller's to free */
 };
 
-struct places *places_new(void);
+/* state outlives the places; it is used as it is found. NULL if there is no memory. */
+struct places *places_new(struct places_state *state);
 void places_free(struct places *places);
 
 /* Remembers where an inode is. ino 0 leaves the number as it is known. */
