@@ -20,6 +20,9 @@ int handle_of_fd(int fd, struct handle *ret_handle);
 /* The handle of name in dir_fd, not following a link. */
 int handle_of_name(int dir_fd, const char *name, struct handle *ret_handle);
 
+/* The inode number that a handle holds, as ext4 and its kin, XFS and tmpfs make them; 0 where that is not known. */
+uint64_t handle_ino(const struct handle *handle);
+
 /*
  * Opens the inode of a handle; mount_fd is any descriptor on its file system that is not O_PATH. Needs
  * CAP_DAC_READ_SEARCH in the initial user namespace. -ESTALE when the inode is gone. Returns an fd.

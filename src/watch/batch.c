@@ -179,18 +179,28 @@ static void touch_name(struct batch *b, const struct fanotify_change *change)
         order_name(b, ORDER_TOUCH, change, dir, echo);
 }
 
-static void take_inode(struct batch *b, const struct fanotify_change *change)
+static bool take_known(struct batch *b, const struct fanotify_change *change)
 {
-    bool of_itself = change->object.n_bytes == 0;
+    bool of_itself = change->object.n_bytes == 0, known = false;
     const struct handle *handle = of_itself ? &change->dir : &change->object;
     uint64_t parent = of_itself ? 0 : find_one(b, &change->dir);
     unsigned at = 0;
-    for (uint64_t nodeid; (nodeid = b->config.find(b->config.data, handle, &at));) {
+    for (uint64_t nodeid; (nodeid = b->config.find(b->config.data, handle, &at)); known = true) {
         bool pages = change->what & FANOTIFY_DATA && may_have_pages(b, nodeid);
         if (change->what & FANOTIFY_DATA && !pages)
             b->ops.hush(b->data, nodeid);
         add_stale(b, nodeid, parent == nodeid ? 0 : parent, pages);
     }
+    return known;
+}
+
+/* Whoever makes the inode known meanwhile either sees that a change was missed, or is seen by the second look. */
+static void take_inode(struct batch *b, const struct fanotify_change *change)
+{
+    if (take_known(b, change))
+        return;
+    b->ops.miss(b->data);
+    take_known(b, change);
 }
 
 /* Directories whose own parent is not known yet: it may be needed (orders.c). */
@@ -251,6 +261,7 @@ static void collect(struct inode *inode, void *data)
 int batch_drop_all(struct batch *b)
 {
     b->error = 0;
+    b->ops.miss(b->data);
     inode_table_foreach(b->config.inodes, collect, b);
     order(b, ORDER_EPOCH, 0, 0);
     for (guint i = 0; i < b->stales->len; i++) {

@@ -17,6 +17,8 @@ struct batch_ops {
     void (*cover)(void *data, uint64_t nodeid);
     /* A file is written to, and its attributes are about to be dropped: the next write need not be reported. */
     void (*hush)(void *data, uint64_t nodeid);
+    /* A change was heard of an inode that is not in the table. It is looked for once more after that. */
+    void (*miss)(void *data);
 };
 
 struct batch *batch_new(const struct watch_config *config, const struct batch_ops *ops, void *data);

@@ -19,6 +19,7 @@
  *  - attributes of an inode that the kernel knows: each answer carries the version of the attributes that it was asked
  *    at, and the order has raised the version, so the kernel does not keep it;
  *  - attributes of an inode that the kernel does not know yet, in the answer to a lookup: as the first; orders.c waits;
+ *    if it was not even in the table when the change was heard of, the lookup finds that by watch_n_missed();
  *  - the answer to the kernel's question whether an old entry still holds, which is asked without the directory's lock:
  *    it extends an entry that is unhooked already.
  * A directory is marked, or found to be, before it is read, so a change is either read or reported.
@@ -71,6 +72,7 @@ struct watch {
     bool drop_first; /* what the kernel has cached may be wrong already */
     int stop_fd;
     int notifier_pidfd;
+    _Atomic uint64_t n_missed;
     _Atomic bool told; /* that something can't be watched */
     char *buffer;
 };
@@ -159,6 +161,17 @@ bool watch_listen(struct watch *w, struct inode *inode, int fd)
         listen_again(w, inode, fd);
     pthread_mutex_unlock(&w->marks_lock);
     return was_quiet;
+}
+
+static void miss(void *data)
+{
+    struct watch *w = data;
+    atomic_fetch_add(&w->n_missed, 1);
+}
+
+uint64_t watch_n_missed(const struct watch *w)
+{
+    return atomic_load(&w->n_missed);
 }
 
 /* A mark that ignores must not outlive the record that says so. With marks_lock held. */
@@ -330,7 +343,7 @@ int watch_new(const struct watch_config *config, struct watch **ret_watch)
     struct inode_table_stats stats;
     inode_table_get_stats(config->inodes, &stats);
     w->drop_first = config->state->reading != 0 || (config->state->group_fd < 0 && stats.n_inodes > 1);
-    w->batch = batch_new(config, &(struct batch_ops){.put = put, .cover = cover_node, .hush = hush}, w);
+    w->batch = batch_new(config, &(struct batch_ops){.put = put, .cover = cover_node, .hush = hush, .miss = miss}, w);
     int r = w->stop_fd < 0 || !w->buffer ? -ENOMEM : 0;
     if (r == 0 && config->state->group_fd < 0)
         r = open_group(w);

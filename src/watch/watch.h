@@ -54,5 +54,11 @@ bool watch_cover(struct watch *watch, struct inode *inode, int fd);
  */
 bool watch_listen(struct watch *watch, struct inode *inode, int fd);
 
+/*
+ * How many changes were heard of inodes that are not in the table. Whoever puts one there looks whether this is still
+ * what it was before the inode's attributes were read.
+ */
+uint64_t watch_n_missed(const struct watch *watch);
+
 /* As inode_table_forget(), for inodes that may be watched. */
 void watch_forget(struct watch *watch, uint64_t nodeid, uint64_t n_lookups);

@@ -43,6 +43,23 @@ class Changes(Fresh):
         self.becomes(True, os.path.exists, self.path / "name")
         self.becomes(["name"], os.listdir, self.path)
 
+    def test_what_changes_while_it_is_listed_for_the_first_time(self):
+        """An inode that the view does not know when its change is reported, and whose attributes it has read before."""
+        for number in range(20):
+            directory = self.source / f"d{number}"
+            directory.mkdir()
+            files = [directory / f"f{file}" for file in range(200)]
+            for file in files:
+                file.touch()
+            writer = threading.Thread(target=lambda files=files: [file.write_bytes(b"more") for file in files])
+            writer.start()
+            with os.scandir(self.path / directory.name) as entries:
+                for entry in entries:
+                    entry.stat()
+            writer.join()
+            for file in files:
+                self.becomes(4, size, self.path / directory.name / file.name)
+
     def test_a_name_that_was_known_goes(self):
         (self.source / "name").write_text("here")
         self.assertEqual("here", (self.path / "name").read_text())

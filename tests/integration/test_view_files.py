@@ -273,6 +273,14 @@ class Files(MountTest):
         self.assertEqual(names, seen)
         os.rmdir(self.shown / "d")
 
+    def test_attributes_in_a_list_of_names_of_all_lengths(self):
+        sizes = {letter * length: length for letter in "ab" for length in range(1, 256)}
+        (self.source / "d").mkdir()
+        for name, size in sizes.items():
+            (self.source / "d" / name).write_bytes(bytes(size))
+        with os.scandir(self.shown / "d") as entries:
+            self.assertEqual(sizes, {entry.name: entry.stat().st_size for entry in entries})
+
     def test_reading_a_directory_again_from_the_start(self):
         for number in range(100):
             (self.shown / str(number)).touch()

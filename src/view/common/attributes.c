@@ -44,10 +44,11 @@ static int read_attributes(struct view *view, struct inode *inode, struct statx 
     int fd = inode_table_get_fd(view->inodes, inode);
     if (fd < 0)
         return fd;
+    uint64_t n_missed = view_changes_missed(view);
     int r = inode_fd_statx(fd, ret_stx);
     inode_table_put_fd(view->inodes, inode);
     if (r == 0)
-        r = view_cover_inode(view, NULL, inode, ret_stx);
+        r = view_cover_inode(view, NULL, inode, n_missed, ret_stx);
     if (r == 0)
         view_attributes(view, inode, ret_stx, ret_st);
     return r;

@@ -85,6 +85,16 @@ void view_cover_directory(struct view *view, struct inode *dir, int dir_fd)
         watch_cover(view->watch, dir, dir_fd);
 }
 
+uint64_t view_changes_missed(const struct view *view)
+{
+    return view->watch ? watch_n_missed(view->watch) : 0;
+}
+
+static bool is_known_now(struct watch *watch, struct inode *inode, int fd)
+{
+    return true;
+}
+
 /* Has the watch do something about an inode (watch_cover, watch_listen), and reads its attributes again if it did. */
 static int cover_by(struct view *view, bool (*cover)(struct watch *watch, struct inode *inode, int fd),
                     struct inode *inode, struct statx *stx)
@@ -97,14 +107,21 @@ static int cover_by(struct view *view, bool (*cover)(struct watch *watch, struct
     return r;
 }
 
-int view_cover_inode(struct view *view, const struct inode *dir, struct inode *inode, struct statx *stx)
+/*
+ * A change that was missed since may have been one of this inode, before it was in the table: then the attributes may
+ * be those from before that change.
+ */
+int view_cover_inode(struct view *view, const struct inode *dir, struct inode *inode, uint64_t n_missed,
+                     struct statx *stx)
 {
     int r = 0;
     if (!view->watch)
         return 0;
     uint16_t flags = atomic_load(&inode->flags);
+    if (view_changes_missed(view) != n_missed)
+        r = cover_by(view, is_known_now, inode, stx);
     bool alone = !S_ISDIR(stx->stx_mode) && stx->stx_nlink == 1;
-    if (flags & INODE_FLAG_QUIET)
+    if (r == 0 && flags & INODE_FLAG_QUIET)
         r = cover_by(view, watch_listen, inode, stx);
     if (r == 0 && !alone && !(flags & (INODE_FLAG_WATCHED | INODE_FLAG_UNWATCHABLE)))
         r = cover_by(view, watch_cover, inode, stx);

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #define HANDLE_HEAD_BYTES 7
 
@@ -134,6 +135,32 @@ int source_key_of_fd(struct source_state *state, int fd, const struct statx *stx
     key_without_handle(stx, ret_key);
     *ret_keep = INODE_KEEP_PINNED;
     return 0;
+}
+
+static bool was_born_before(const struct statx *stx, const struct timespec *moment)
+{
+    if (!(stx->stx_mask & STATX_BTIME))
+        return false;
+    return stx->stx_btime.tv_sec < moment->tv_sec ||
+           (stx->stx_btime.tv_sec == moment->tv_sec && stx->stx_btime.tv_nsec < moment->tv_nsec);
+}
+
+/*
+ * The name may be given to another inode between the two calls. That one has another number, or if it has the same
+ * then because the first is gone, and so it was born later than that was seen. File systems take birth times from the
+ * coarse clock.
+ */
+bool source_key_of_name(const struct source_state *state, int dir_fd, const char *name, struct statx *ret_stx,
+                        struct inode_key *ret_key)
+{
+    struct handle handle;
+    struct timespec begun;
+    uint32_t mount;
+    clock_gettime(CLOCK_REALTIME_COARSE, &begun);
+    if (!state->handles || handle_of_name(dir_fd, name, &handle) < 0 || inode_fd_statx_at(dir_fd, name, ret_stx) < 0)
+        return false;
+    return handle_ino(&handle) == ret_stx->stx_ino && was_born_before(ret_stx, &begun) &&
+           find_mount(state, ret_stx->stx_mnt_id, &mount) && key_of_handle(&handle, mount, ret_key);
 }
 
 uint64_t source_find(struct source_state *state, struct inode_table *inodes, const struct handle *handle, unsigned *at)

@@ -39,6 +39,13 @@ int source_key_of_fd(struct source_state *state, int fd, const struct statx *stx
                      enum inode_keep *ret_keep);
 
 /*
+ * Attributes and key of what a name in dir_fd stands for, without opening it. False where it cannot be told that both
+ * are of one inode, or where that must be opened: the caller opens the name then.
+ */
+bool source_key_of_name(const struct source_state *state, int dir_fd, const char *name, struct statx *ret_stx,
+                        struct inode_key *ret_key);
+
+/*
  * The nodeids of the inodes with this handle, one with each call, 0 at the end; *at starts with 0. There is one for
  * each mount that the tree holds, and for each file system that has such a handle.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "view/common/view.h"
 
+#include "base/helper.h"
 #include "view/common/data_files.h"
 #include "view/common/dir_streams.h"
 #include "view/common/pressure.h"
@@ -40,6 +41,8 @@ int view_init(struct view *view)
     int r = data_files_new(view->inodes, &view->data_files);
     if (r == 0)
         r = dir_streams_new(view->inodes, &view->dir_streams);
+    if (r == 0)
+        r = helper_new(&view->helper);
     if (r < 0)
         view_finish(view);
     return r;
@@ -49,8 +52,10 @@ void view_finish(struct view *view)
 {
     data_files_free(view->data_files);
     dir_streams_free(view->dir_streams);
+    helper_free(view->helper);
     view->data_files = NULL;
     view->dir_streams = NULL;
+    view->helper = NULL;
 }
 
 int view_intern(struct view *view, const struct inode_key *key, uint8_t type, int *fd, enum inode_keep keep,

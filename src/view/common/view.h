@@ -14,6 +14,7 @@
 struct watch;
 struct data_files;
 struct dir_streams;
+struct helper;
 struct pressure;
 
 /*
@@ -56,6 +57,7 @@ struct view {
     const struct echo_state *echo; /* in shared memory; NULL with watch */
     struct data_files *data_files;
     struct dir_streams *dir_streams;
+    struct helper *helper;     /* for answers about many names; NULL on one processor */
     struct pressure *pressure; /* NULL: the kernel can't be asked to forget */
     int dev_fd;
     _Atomic bool passthrough; /* new files may be opened for passthrough */
@@ -113,11 +115,15 @@ void view_unwatch(struct view *view);
 
 /* To be called before anything is read of a directory for the kernel: from here on changes behind the view are seen. */
 void view_cover_directory(struct view *view, struct inode *dir, int dir_fd);
+/* How many changes of unknown inodes were heard of. To be asked before attributes are read for the kernel. */
+uint64_t view_changes_missed(const struct view *view);
 /*
- * To be called after attributes were read of an inode for the kernel; dir is where it was looked up, NULL if it was
- * not. From here on changes are seen. Reads the attributes again where one may have been missed. -errno if that fails.
+ * To be called after attributes were read of an inode for the kernel, and it is in the table; dir is where it was
+ * looked up, NULL if it was not; n_missed is what view_changes_missed() said before. From here on changes are seen.
+ * Reads the attributes again where one may have been missed. -errno if that fails.
  */
-int view_cover_inode(struct view *view, const struct inode *dir, struct inode *inode, struct statx *stx);
+int view_cover_inode(struct view *view, const struct inode *dir, struct inode *inode, uint64_t n_missed,
+                     struct statx *stx);
 /* How long the kernel may cache attributes, and entries of a directory (present or absent). Seconds. */
 double view_attr_timeout(const struct view *view, const struct inode *inode, const struct stat *st);
 double view_entry_timeout(const struct view *view, const struct inode *dir);

@@ -24,30 +24,45 @@ void dir_put(struct view *view, struct dir *dir)
     inode_table_put_fd(view->inodes, dir->inode);
 }
 
+/* An inode that was just interned, into an answer. Takes the lookup back if it fails. */
+static int make_entry(struct view *view, const struct dir *parent, struct inode *inode, struct statx *stx,
+                      uint64_t n_missed, struct fuse_entry_param *ret_entry)
+{
+    int r = view_cover_inode(view, parent->inode, inode, n_missed, stx);
+    if (r < 0) {
+        view_forget_one(view, inode->nodeid, 1);
+        return r;
+    }
+    *ret_entry = (struct fuse_entry_param){.ino = inode->nodeid, .generation = source_generation(&inode->key)};
+    view_attributes(view, inode, stx, &ret_entry->attr);
+    ret_entry->attr_timeout = view_attr_timeout(view, inode, &ret_entry->attr);
+    ret_entry->entry_timeout = parent->inode ? view_entry_timeout(view, parent->inode) : 0;
+    return 0;
+}
+
 int names_make_entry(struct view *view, const struct dir *parent, int *fd, enum inode_keep keep_at_most,
                      struct fuse_entry_param *ret_entry, struct inode **ret_inode)
 {
     struct statx stx;
     struct inode_key key;
     enum inode_keep keep;
+    uint64_t n_missed = view_changes_missed(view);
     int r = inode_fd_statx(*fd, &stx);
     if (r == 0)
         r = source_key_of_fd(view->source, *fd, &stx, &key, &keep);
     if (r == 0)
         r = view_intern(view, &key, IFTODT(stx.stx_mode), fd, keep == INODE_KEEP_PINNED ? keep : keep_at_most,
                         ret_inode);
-    if (r < 0)
-        return r;
-    r = view_cover_inode(view, parent->inode, *ret_inode, &stx);
-    if (r < 0) {
-        view_forget_one(view, (*ret_inode)->nodeid, 1);
-        return r;
-    }
-    *ret_entry = (struct fuse_entry_param){.ino = (*ret_inode)->nodeid, .generation = source_generation(&key)};
-    view_attributes(view, *ret_inode, &stx, &ret_entry->attr);
-    ret_entry->attr_timeout = view_attr_timeout(view, *ret_inode, &ret_entry->attr);
-    ret_entry->entry_timeout = parent->inode ? view_entry_timeout(view, parent->inode) : 0;
-    return 0;
+    return r < 0 ? r : make_entry(view, parent, *ret_inode, &stx, n_missed, ret_entry);
+}
+
+int names_make_entry_of(struct view *view, const struct dir *parent, const struct inode_key *key, struct statx *stx,
+                        uint64_t n_missed, struct fuse_entry_param *ret_entry)
+{
+    struct inode *inode;
+    int none = -1;
+    int r = view_intern(view, key, IFTODT(stx->stx_mode), &none, INODE_KEEP_NO_FD, &inode);
+    return r < 0 ? r : make_entry(view, parent, inode, stx, n_missed, ret_entry);
 }
 
 /*

@@ -21,6 +21,13 @@ void dir_put(struct view *view, struct dir *dir);
 int names_make_entry(struct view *view, const struct dir *parent, int *fd, enum inode_keep keep_at_most,
                      struct fuse_entry_param *ret_entry, struct inode **ret_inode);
 
+/*
+ * The same of attributes and a key that were read of a name, without a descriptor. n_missed is what
+ * view_changes_missed() said before that.
+ */
+int names_make_entry_of(struct view *view, const struct dir *parent, const struct inode_key *key, struct statx *stx,
+                        uint64_t n_missed, struct fuse_entry_param *ret_entry);
+
 /* Looks a name up and answers, or answers with the error. */
 void names_reply_lookup(fuse_req_t req, struct view *view, const struct dir *parent, const char *name);
 

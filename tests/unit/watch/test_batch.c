@@ -23,6 +23,8 @@ struct fixture {
     struct batch *batch;
     GString *orders; /* as text */
     GArray *covered, *hushed;
+    unsigned n_missed;
+    uint32_t appears; /* the inode that becomes known at that moment; 0: none */
     _Alignas(8) char events[8192];
     size_t n_event_bytes;
 };
@@ -94,6 +96,14 @@ static void know(struct fixture *f, uint32_t number, uint8_t type)
     assert_int_equal(number - 100, inode->nodeid & 0xffff);
 }
 
+static void miss(void *data)
+{
+    struct fixture *f = data;
+    f->n_missed++;
+    if (f->appears != 0)
+        know(f, f->appears, DT_REG);
+}
+
 static int set_up(void **state)
 {
     struct fixture *f = g_new0(struct fixture, 1);
@@ -108,7 +118,7 @@ static int set_up(void **state)
                                   .generation = generation,
                                   .open_key = open_key,
                                   .data = f};
-    f->batch = batch_new(&config, &(struct batch_ops){.put = put, .cover = cover, .hush = hush}, f);
+    f->batch = batch_new(&config, &(struct batch_ops){.put = put, .cover = cover, .hush = hush, .miss = miss}, f);
     f->orders = g_string_new(NULL);
     f->covered = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     f->hushed = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -207,6 +217,15 @@ static void what_nobody_knows_is_nothing(void **state)
     event(*state, FAN_CREATE, FOREIGN_PID, 160, "new", 161);
     event(*state, FAN_MODIFY, FOREIGN_PID, 102, "other", 161);
     expect(*state, "");
+    assert_int_equal(1, ((struct fixture *)*state)->n_missed);
+}
+
+static void what_becomes_known_while_it_is_looked_for_is_found(void **state)
+{
+    struct fixture *f = *state;
+    f->appears = 104;
+    event(f, FAN_ATTRIB, FOREIGN_PID, 102, "file", 104);
+    expect(f, "attributes 4;");
 }
 
 static void writing_drops_pages_only_where_there_may_be_some(void **state)
@@ -270,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_changes_of_one_inode_are_one_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(own_changes_are_ignored, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_nobody_knows_is_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_becomes_known_while_it_is_looked_for_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writing_drops_pages_only_where_there_may_be_some, set_up, tear_down),
         cmocka_unit_test_setup_teardown(with_passthrough_there_are_no_pages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_moves_is_watched_where_it_goes, set_up, tear_down),
