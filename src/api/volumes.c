@@ -25,8 +25,8 @@ static int create(struct api *api, struct api_request *request, GError **error)
     asked.source = api_read_required(&reader, "source");
     asked.kind = api_read_word(&reader, "kind", volume_kind_from_string, enum volume_kind);
     asked.policy = api_read_word(&reader, "policy", mode_policy_from_string, enum mode_policy);
-    asked.chgrp = api_read_word(&reader, "chgrp", volume_chgrp_from_string, enum volume_chgrp);
-    asked.cache = api_read_word(&reader, "cache", volume_cache_from_string, enum volume_cache);
+    asked.chgrp = api_read_word(&reader, "chgrp", volume_chgrp_from_string, enum view_chgrp);
+    asked.cache = api_read_word(&reader, "cache", volume_cache_from_string, enum view_cache);
     asked.read_only = api_read_bool(&reader, "read_only");
     asked.exclusive = api_read_bool(&reader, "exclusive");
     asked.view_gid = api_read_number(&reader, "gid", UINT32_MAX, -1);

@@ -29,10 +29,8 @@ static char *options_of(const struct volume *volume)
         .has_gid = true,
         .view_gid = row->view_gid,
         .policy = row->policy,
-        .chgrp = row->chgrp == VOLUME_CHGRP_IGNORE ? VIEW_CHGRP_IGNORE : VIEW_CHGRP_REFUSE,
-        .cache = row->cache == VOLUME_CACHE_NONE     ? VIEW_CACHE_NONE
-                 : row->cache == VOLUME_CACHE_ALWAYS ? VIEW_CACHE_ALWAYS
-                                                     : VIEW_CACHE_AUTO,
+        .chgrp = row->chgrp,
+        .cache = row->cache,
         .control = volume->control,
         .source_nofollow = true, /* its owner may put a link there after we looked */
         .flags = VIEW_NOSUID | VIEW_NODEV | (row->read_only ? VIEW_READ_ONLY : 0),

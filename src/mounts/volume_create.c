@@ -184,8 +184,8 @@ static struct table_volume *make_row(struct registry *registry, const struct vol
     int kind = request->kind < 0 ? request->new_kind : request->kind;
     row->kind = kind < 0 ? VOLUME_PERSISTENT : (enum volume_kind)kind;
     row->policy = request->policy < 0 ? MODE_POLICY_SHARED : (enum mode_policy)request->policy;
-    row->chgrp = request->chgrp < 0 ? VOLUME_CHGRP_REFUSE : (enum volume_chgrp)request->chgrp;
-    row->cache = request->cache < 0 ? VOLUME_CACHE_AUTO : (enum volume_cache)request->cache;
+    row->chgrp = request->chgrp < 0 ? VIEW_CHGRP_REFUSE : (enum view_chgrp)request->chgrp;
+    row->cache = request->cache < 0 ? VIEW_CACHE_AUTO : (enum view_cache)request->cache;
     row->read_only = request->read_only > 0;
     row->exclusive = request->exclusive > 0;
     row->view_gid = view_gid;

@@ -61,10 +61,7 @@ int table_attachment_update(struct table *table, const struct table_attachment *
 
 int table_attachment_delete(struct table *table, int64_t id, GError **error)
 {
-    struct query query;
-    query_start(&query, table, SQL_ATTACHMENT_DELETE);
-    query_bind_int(&query, id);
-    return query_run(&query, true, error);
+    return query_run_id(table, SQL_ATTACHMENT_DELETE, id, error);
 }
 
 int table_load_attachments(struct table *table, GPtrArray **ret_rows, GError **error)

@@ -52,10 +52,7 @@ int table_container_update(struct table *table, const struct table_container *ro
 
 int table_container_delete(struct table *table, const char *id, GError **error)
 {
-    struct query query;
-    query_start(&query, table, SQL_CONTAINER_DELETE);
-    query_bind_text(&query, id);
-    return query_run(&query, true, error);
+    return query_run_key(table, SQL_CONTAINER_DELETE, id, error);
 }
 
 int table_load_containers(struct table *table, GPtrArray **ret_rows, GError **error)

@@ -17,10 +17,7 @@ int table_quarantine_insert(struct table *table, const struct table_quarantined 
 
 int table_quarantine_delete(struct table *table, gid_t gid, GError **error)
 {
-    struct query query;
-    query_start(&query, table, SQL_QUARANTINE_DELETE);
-    query_bind_int(&query, gid);
-    return query_run(&query, true, error);
+    return query_run_id(table, SQL_QUARANTINE_DELETE, gid, error);
 }
 
 static void *read_quarantined(struct query *query)
@@ -55,10 +52,7 @@ int table_block_insert(struct table *table, const struct table_block *row, GErro
 
 int table_block_delete(struct table *table, const char *owner, GError **error)
 {
-    struct query query;
-    query_start(&query, table, SQL_BLOCK_DELETE);
-    query_bind_text(&query, owner);
-    return query_run(&query, true, error);
+    return query_run_key(table, SQL_BLOCK_DELETE, owner, error);
 }
 
 static void *read_block(struct query *query)

@@ -112,6 +112,22 @@ int query_run(struct query *query, bool must_change, GError **error)
     return r;
 }
 
+int query_run_id(struct table *table, enum sql sql, int64_t id, GError **error)
+{
+    struct query query;
+    query_start(&query, table, sql);
+    query_bind_int(&query, id);
+    return query_run(&query, true, error);
+}
+
+int query_run_key(struct table *table, enum sql sql, const char *key, GError **error)
+{
+    struct query query;
+    query_start(&query, table, sql);
+    query_bind_text(&query, key);
+    return query_run(&query, true, error);
+}
+
 int query_step(struct query *query, GError **error)
 {
     if (query->rc == SQLITE_OK) {

@@ -37,6 +37,10 @@ void query_bind_bytes(struct query *query, GBytes *value);
 /* Runs a write. With must_change, -ENOENT if it met no row. */
 int query_run(struct query *query, bool must_change, GError **error);
 
+/* A write whose only parameter is the key of a row, which must be there. */
+int query_run_id(struct table *table, enum sql sql, int64_t id, GError **error);
+int query_run_key(struct table *table, enum sql sql, const char *key, GError **error);
+
 /* One more row of a read: 1, 0 at the end, or a negative errno. */
 int query_step(struct query *query, GError **error);
 int64_t query_int(struct query *query);

@@ -60,10 +60,7 @@ int table_rootfs_set_state(struct table *table, const char *id, enum row_state s
 
 int table_rootfs_delete(struct table *table, const char *id, GError **error)
 {
-    struct query query;
-    query_start(&query, table, SQL_ROOTFS_DELETE);
-    query_bind_text(&query, id);
-    return query_run(&query, true, error);
+    return query_run_key(table, SQL_ROOTFS_DELETE, id, error);
 }
 
 static void *read_rootfs(struct query *query)

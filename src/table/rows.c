@@ -4,75 +4,36 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const kind_names[] = {"persistent", "sandbox", NULL};
-static const char *const chgrp_names[] = {"refuse", "ignore", NULL};
-static const char *const cache_names[] = {"auto", "always", "none", NULL};
-static const char *const state_names[] = {"prepared", "mounted", "releasing", "handed", NULL};
-
-static int name_to_index(const char *what, const char *const *names, const char *text, GError **error)
+static int word_to_index(const char *what, const char *const *words, const char *text, GError **error)
 {
-    for (int i = 0; names[i]; i++)
-        if (strcmp(names[i], text) == 0)
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], text) == 0)
             return i;
-    g_autofree char *known = g_strjoinv(", ", (char **)names);
+    g_autofree char *known = g_strjoinv(", ", (char **)words);
     return gidfs_error(error, EINVAL, "%s %s: no such word; known are %s", what, text, known);
 }
 
-const char *volume_kind_to_string(enum volume_kind kind)
-{
-    return kind_names[kind];
-}
+/* The two functions between an enum and its words, which are in the order of its values. */
+#define DEFINE_WORDS(type, prefix, what, ...)                                                                          \
+    static const char *const prefix##_words[] = {__VA_ARGS__, NULL};                                                   \
+                                                                                                                       \
+    const char *prefix##_to_string(type value)                                                                         \
+    {                                                                                                                  \
+        return prefix##_words[value];                                                                                  \
+    }                                                                                                                  \
+                                                                                                                       \
+    int prefix##_from_string(const char *text, type *ret_value, GError **error)                                        \
+    {                                                                                                                  \
+        int index = word_to_index(what, prefix##_words, text, error);                                                  \
+        if (index >= 0)                                                                                                \
+            *ret_value = (type)index;                                                                                  \
+        return MIN(index, 0);                                                                                          \
+    }
 
-int volume_kind_from_string(const char *text, enum volume_kind *ret_kind, GError **error)
-{
-    int index = name_to_index("kind", kind_names, text, error);
-    if (index < 0)
-        return index;
-    *ret_kind = (enum volume_kind)index;
-    return 0;
-}
-
-const char *volume_chgrp_to_string(enum volume_chgrp chgrp)
-{
-    return chgrp_names[chgrp];
-}
-
-int volume_chgrp_from_string(const char *text, enum volume_chgrp *ret_chgrp, GError **error)
-{
-    int index = name_to_index("chgrp", chgrp_names, text, error);
-    if (index < 0)
-        return index;
-    *ret_chgrp = (enum volume_chgrp)index;
-    return 0;
-}
-
-const char *volume_cache_to_string(enum volume_cache cache)
-{
-    return cache_names[cache];
-}
-
-int volume_cache_from_string(const char *text, enum volume_cache *ret_cache, GError **error)
-{
-    int index = name_to_index("cache", cache_names, text, error);
-    if (index < 0)
-        return index;
-    *ret_cache = (enum volume_cache)index;
-    return 0;
-}
-
-const char *row_state_to_string(enum row_state state)
-{
-    return state_names[state];
-}
-
-int row_state_from_string(const char *text, enum row_state *ret_state, GError **error)
-{
-    int index = name_to_index("state", state_names, text, error);
-    if (index < 0)
-        return index;
-    *ret_state = (enum row_state)index;
-    return 0;
-}
+DEFINE_WORDS(enum volume_kind, volume_kind, "kind", "persistent", "sandbox")
+DEFINE_WORDS(enum view_chgrp, volume_chgrp, "chgrp", "refuse", "ignore")
+DEFINE_WORDS(enum view_cache, volume_cache, "cache", "auto", "always", "none")
+DEFINE_WORDS(enum row_state, row_state, "state", "prepared", "mounted", "releasing", "handed")
 
 void table_volume_free(struct table_volume *row)
 {

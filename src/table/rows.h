@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "core/mode_policy.h"
+#include "core/view_options.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,18 +20,6 @@ enum volume_kind {
     VOLUME_SANDBOX,
 };
 
-/* What a change to another group gets through the view (behaviour B5). */
-enum volume_chgrp {
-    VOLUME_CHGRP_REFUSE,
-    VOLUME_CHGRP_IGNORE,
-};
-
-enum volume_cache {
-    VOLUME_CACHE_AUTO,
-    VOLUME_CACHE_ALWAYS,
-    VOLUME_CACHE_NONE,
-};
-
 /*
  * The life of a row that has an effect on the kernel. Each state is on disk before the effect that it announces:
  * PREPARED before the mount, MOUNTED once it is seen, RELEASING before the unmount. HANDED (attachments only) is a
@@ -47,10 +35,10 @@ enum row_state {
 /* The names in the table and on the command line; _from_string is -EINVAL with a message that lists the known words. */
 const char *volume_kind_to_string(enum volume_kind kind);
 int volume_kind_from_string(const char *text, enum volume_kind *ret_kind, GError **error);
-const char *volume_chgrp_to_string(enum volume_chgrp chgrp);
-int volume_chgrp_from_string(const char *text, enum volume_chgrp *ret_chgrp, GError **error);
-const char *volume_cache_to_string(enum volume_cache cache);
-int volume_cache_from_string(const char *text, enum volume_cache *ret_cache, GError **error);
+const char *volume_chgrp_to_string(enum view_chgrp chgrp);
+int volume_chgrp_from_string(const char *text, enum view_chgrp *ret_chgrp, GError **error);
+const char *volume_cache_to_string(enum view_cache cache);
+int volume_cache_from_string(const char *text, enum view_cache *ret_cache, GError **error);
 const char *row_state_to_string(enum row_state state);
 int row_state_from_string(const char *text, enum row_state *ret_state, GError **error);
 
@@ -62,8 +50,8 @@ struct table_volume {
     GBytes *handle; /* what names the source's directory on its file system for ever (sys/file_id.h) */
     enum volume_kind kind;
     enum mode_policy policy;
-    enum volume_chgrp chgrp;
-    enum volume_cache cache;
+    enum view_chgrp chgrp;
+    enum view_cache cache;
     bool read_only;
     bool exclusive;
     gid_t view_gid;

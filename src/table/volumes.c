@@ -69,10 +69,7 @@ int table_volume_update(struct table *table, const struct table_volume *row, GEr
 
 int table_volume_delete(struct table *table, int64_t id, GError **error)
 {
-    struct query query;
-    query_start(&query, table, SQL_VOLUME_DELETE);
-    query_bind_int(&query, id);
-    return query_run(&query, true, error);
+    return query_run_id(table, SQL_VOLUME_DELETE, id, error);
 }
 
 int table_load_volumes(struct table *table, GPtrArray **ret_rows, GError **error)

@@ -59,8 +59,8 @@ static struct table_volume *make_volume(const char *name, gid_t gid)
     row->handle = g_bytes_new(name, strlen(name) + 1);
     row->policy = MODE_POLICY_MESOS;
     row->kind = VOLUME_SANDBOX;
-    row->chgrp = VOLUME_CHGRP_IGNORE;
-    row->cache = VOLUME_CACHE_NONE;
+    row->chgrp = VIEW_CHGRP_IGNORE;
+    row->cache = VIEW_CACHE_NONE;
     row->exclusive = true;
     row->view_gid = gid;
     row->state = ROW_PREPARED;
@@ -105,8 +105,8 @@ static void test_volume_survives_reopen(void **state)
     assert_true(g_bytes_equal(read->handle, row->handle));
     assert_int_equal(read->kind, VOLUME_SANDBOX);
     assert_int_equal(read->policy, MODE_POLICY_MESOS);
-    assert_int_equal(read->chgrp, VOLUME_CHGRP_IGNORE);
-    assert_int_equal(read->cache, VOLUME_CACHE_NONE);
+    assert_int_equal(read->chgrp, VIEW_CHGRP_IGNORE);
+    assert_int_equal(read->cache, VIEW_CACHE_NONE);
     assert_false(read->read_only);
     assert_true(read->exclusive);
     assert_int_equal(read->view_gid, 50000);
