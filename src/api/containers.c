@@ -56,10 +56,7 @@ static void write_container(const struct container_info *info, void *data)
     write_user(out, "task_user", info->row->task_user);
     json_string(out, "parent", info->row->parent);
     json_time(out, "created_at", info->row->created_s);
-    json_begin_array(out, "warnings");
-    for (const char *const *warning = info->warnings; *warning; warning++)
-        json_string(out, NULL, *warning);
-    json_end_array(out);
+    json_strings(out, "warnings", info->warnings);
     json_end_object(out);
 }
 
@@ -78,24 +75,27 @@ static int read_volume(JsonNode *node, struct container_volume *ret_volume, GErr
     return api_reader_end(&reader, error);
 }
 
-/* The list of a request, as an array of struct container_volume that points into the request. */
-static int read_volumes(JsonArray *array, GArray **ret_volumes, GError **error)
+/*
+ * Reads the last member of a request, its volumes, and ends the reader. The result is an array of struct
+ * container_volume that points into the request.
+ */
+static int read_volumes(struct api *api, struct api_reader *reader, GArray **ret_volumes, GError **error)
 {
     g_autoptr(GArray) volumes = g_array_new(FALSE, TRUE, sizeof(struct container_volume));
-    for (guint i = 0; i < json_array_get_length(array); i++) {
+    JsonArray *array = api_read_array(reader, "volumes");
+    int r = api_reader_end(reader, error);
+    if (r == 0 && !array)
+        r = refuse(error, REFUSAL_BAD_REQUEST, "volumes: missing; give the list, empty for none");
+    for (guint i = 0; r == 0 && i < json_array_get_length(array); i++) {
         struct container_volume volume = {0};
-        int r = read_volume(json_array_get_element(array, i), &volume, error);
-        if (r < 0)
-            return r;
+        r = read_volume(json_array_get_element(array, i), &volume, error);
         g_array_append_val(volumes, volume);
     }
-    *ret_volumes = g_steal_pointer(&volumes);
-    return 0;
-}
-
-static int missing_volumes(GError **error)
-{
-    return refuse(error, REFUSAL_BAD_REQUEST, "volumes: missing; give the list, empty for none");
+    if (r == 0)
+        r = api_refuse_when_draining(api, error);
+    if (r == 0)
+        *ret_volumes = g_steal_pointer(&volumes);
+    return r;
 }
 
 static int prepare(struct api *api, struct api_request *request, GError **error)
@@ -112,12 +112,7 @@ static int prepare(struct api *api, struct api_request *request, GError **error)
     asked.user = api_read_number(&reader, "user", UINT32_MAX, -1);
     asked.task_user = api_read_number(&reader, "task_user", UINT32_MAX, -1);
     asked.root_gids = api_read_bool(&reader, "root_gids") > 0;
-    JsonArray *array = api_read_array(&reader, "volumes");
-    int r = api_reader_end(&reader, error);
-    if (r == 0)
-        r = array ? read_volumes(array, &volumes, error) : missing_volumes(error);
-    if (r == 0)
-        r = api_refuse_when_draining(api, error);
+    int r = read_volumes(api, &reader, &volumes, error);
     if (r < 0)
         return r;
     asked.volumes = (const struct container_volume *)(const void *)volumes->data;
@@ -132,12 +127,7 @@ static int update(struct api *api, struct api_request *request, GError **error)
     g_autoptr(GArray) volumes = NULL;
 
     api_reader_body(&reader, request);
-    JsonArray *array = api_read_array(&reader, "volumes");
-    int r = api_reader_end(&reader, error);
-    if (r == 0)
-        r = array ? read_volumes(array, &volumes, error) : missing_volumes(error);
-    if (r == 0)
-        r = api_refuse_when_draining(api, error);
+    int r = read_volumes(api, &reader, &volumes, error);
     if (r < 0)
         return r;
     return container_update(api->registry, request->name, (const struct container_volume *)(const void *)volumes->data,
@@ -160,14 +150,6 @@ static int restart(struct api *api, struct api_request *request, GError **error)
     return r < 0 ? r : container_restart(api->registry, request->name, &asked, write_container, &request->out, error);
 }
 
-static void write_strings(struct json_out *out, const char *key, const char *const *strings)
-{
-    json_begin_array(out, key);
-    for (; strings && *strings; strings++)
-        json_string(out, NULL, *strings);
-    json_end_array(out);
-}
-
 static int clean_up(struct api *api, struct api_request *request, GError **error)
 {
     struct container_cleaned cleaned;
@@ -181,8 +163,8 @@ static int clean_up(struct api *api, struct api_request *request, GError **error
         json_begin_object(out, NULL);
         json_string(out, "id", request->name);
         json_bool(out, "known", cleaned.known);
-        write_strings(out, "unmounted", (const char *const *)cleaned.unmounted);
-        write_strings(out, "released", (const char *const *)cleaned.released);
+        json_strings(out, "unmounted", (const char *const *)cleaned.unmounted);
+        json_strings(out, "released", (const char *const *)cleaned.released);
         json_end_object(out);
     }
     container_cleaned_clear(&cleaned);
@@ -215,7 +197,7 @@ static void write_oci_mount(struct json_out *out, const char *destination, const
     json_string(out, "destination", destination);
     json_string(out, "type", type);
     json_string(out, "source", source);
-    write_strings(out, "options", options);
+    json_strings(out, "options", options);
     json_end_object(out);
 }
 
@@ -287,8 +269,8 @@ static void write_oci(const struct container_info *info, void *data)
     json_end_object(out);
     write_oci_mounts(out, &plan, info);
     json_begin_object(out, "linux");
-    write_strings(out, "maskedPaths", plan.masked_paths);
-    write_strings(out, "readonlyPaths", plan.read_only_paths);
+    json_strings(out, "maskedPaths", plan.masked_paths);
+    json_strings(out, "readonlyPaths", plan.read_only_paths);
     write_oci_devices(out, &plan);
     json_end_object(out);
     write_links(out, &plan);

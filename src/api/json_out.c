@@ -123,6 +123,14 @@ void json_string(struct json_out *out, const char *key, const char *value)
         g_string_append(out->text, "null");
 }
 
+void json_strings(struct json_out *out, const char *key, const char *const *values)
+{
+    json_begin_array(out, key);
+    for (; values && *values; values++)
+        json_string(out, NULL, *values);
+    json_end_array(out);
+}
+
 void json_int(struct json_out *out, const char *key, int64_t value)
 {
     if (value >= 0) {

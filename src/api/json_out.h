@@ -28,7 +28,8 @@ void json_begin_object(struct json_out *out, const char *key);
 void json_end_object(struct json_out *out);
 void json_begin_array(struct json_out *out, const char *key);
 void json_end_array(struct json_out *out);
-void json_string(struct json_out *out, const char *key, const char *value); /* NULL becomes null */
+void json_string(struct json_out *out, const char *key, const char *value);          /* NULL becomes null */
+void json_strings(struct json_out *out, const char *key, const char *const *values); /* an array; NULL: an empty one */
 void json_int(struct json_out *out, const char *key, int64_t value);
 void json_uint(struct json_out *out, const char *key, uint64_t value);
 void json_id(struct json_out *out, const char *key, int64_t value); /* a number, or null unless it is > 0 */

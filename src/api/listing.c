@@ -6,162 +6,51 @@
 
 #include <string.h>
 
-/* One row: a view, or an attachment of it. */
+/* One row: a view, an attachment of it, or a rootfs. What it has no word for is NULL or ABSENT. */
+#define ABSENT (-1)
+
 struct row {
-    const struct table_volume *volume;
-    const struct volume_info *view;           /* NULL in an attachment's row */
-    const struct attachment_info *attachment; /* NULL in a view's row */
-    const struct volume_info *owner;          /* the view of the row's volume */
+    const char *type, *name, *policy, *state, *source, *view, *target, *container, *kind, *chgrp, *cache;
+    const char *propagation, *mechanism, *reason, *note;
+    int64_t view_gid, n_attachments, pid, keeper_pid, worker_pid, created_s;
+    int64_t read_only, exclusive;
 };
 
-typedef void (*field_writer)(struct json_out *out, const char *key, const struct row *row);
-
-static void write_type(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->attachment ? "attachment" : "volume");
-}
-
-static void write_name(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->volume->name);
-}
-
-static void write_gid(struct json_out *out, const char *key, const struct row *row)
-{
-    json_uint(out, key, row->volume->view_gid);
-}
-
-static void write_policy(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, mode_policy_to_string(row->volume->policy));
-}
-
-static void write_state(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->attachment ? row->attachment->state : row->owner->state);
-}
-
-static void write_source(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->volume->source);
-}
-
-static void write_view(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->owner->view);
-}
-
-static void write_target(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->attachment ? row->attachment->row->target : NULL);
-}
-
-static void write_container(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->attachment ? row->attachment->row->container : NULL);
-}
-
-static void write_kind(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, volume_kind_to_string(row->volume->kind));
-}
-
-static void write_chgrp(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, volume_chgrp_to_string(row->volume->chgrp));
-}
-
-static void write_cache(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, volume_cache_to_string(row->volume->cache));
-}
-
-static void write_read_only(struct json_out *out, const char *key, const struct row *row)
-{
-    json_bool(out, key, row->volume->read_only || (row->attachment && row->attachment->row->read_only));
-}
-
-static void write_exclusive(struct json_out *out, const char *key, const struct row *row)
-{
-    json_bool(out, key, row->volume->exclusive);
-}
-
-static void write_propagation(struct json_out *out, const char *key, const struct row *row)
-{
-    const char *word = row->attachment ? row->attachment->row->propagation : NULL;
-    json_string(out, key, row->attachment && !word ? "private" : word);
-}
-
-static void write_mechanism(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->owner->mechanism);
-}
-
-static void write_reason(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->owner->reason);
-}
-
-static void write_attachments(struct json_out *out, const char *key, const struct row *row)
-{
-    if (row->attachment)
-        json_null(out, key);
-    else
-        json_uint(out, key, row->owner->n_attachments);
-}
-
-static void write_pid(struct json_out *out, const char *key, const struct row *row)
-{
-    json_id(out, key, row->attachment ? row->attachment->row->pid : 0);
-}
-
-static void write_keeper_pid(struct json_out *out, const char *key, const struct row *row)
-{
-    json_id(out, key, row->owner->keeper_pid);
-}
-
-static void write_worker_pid(struct json_out *out, const char *key, const struct row *row)
-{
-    json_id(out, key, row->owner->worker_pid);
-}
-
-static void write_created_at(struct json_out *out, const char *key, const struct row *row)
-{
-    json_time(out, key, row->attachment ? row->attachment->row->created_s : row->volume->created_s);
-}
-
-static void write_note(struct json_out *out, const char *key, const struct row *row)
-{
-    json_string(out, key, row->attachment ? row->attachment->note : row->owner->note);
-}
+enum field_type {
+    FIELD_STRING,
+    FIELD_NUMBER,
+    FIELD_BOOL,
+    FIELD_TIME,
+};
 
 static const struct {
     const char *name;
-    field_writer write;
+    enum field_type type;
+    size_t offset; /* in struct row */
 } fields[] = {
-    {"type", write_type},
-    {"name", write_name},
-    {"gid", write_gid},
-    {"policy", write_policy},
-    {"state", write_state},
-    {"source", write_source},
-    {"view", write_view},
-    {"target", write_target},
-    {"container", write_container},
-    {"kind", write_kind},
-    {"chgrp", write_chgrp},
-    {"cache", write_cache},
-    {"read_only", write_read_only},
-    {"exclusive", write_exclusive},
-    {"propagation", write_propagation},
-    {"mechanism", write_mechanism},
-    {"reason", write_reason},
-    {"attachments", write_attachments},
-    {"pid", write_pid},
-    {"keeper_pid", write_keeper_pid},
-    {"worker_pid", write_worker_pid},
-    {"created_at", write_created_at},
-    {"note", write_note},
+    {"type", FIELD_STRING, offsetof(struct row, type)},
+    {"name", FIELD_STRING, offsetof(struct row, name)},
+    {"gid", FIELD_NUMBER, offsetof(struct row, view_gid)},
+    {"policy", FIELD_STRING, offsetof(struct row, policy)},
+    {"state", FIELD_STRING, offsetof(struct row, state)},
+    {"source", FIELD_STRING, offsetof(struct row, source)},
+    {"view", FIELD_STRING, offsetof(struct row, view)},
+    {"target", FIELD_STRING, offsetof(struct row, target)},
+    {"container", FIELD_STRING, offsetof(struct row, container)},
+    {"kind", FIELD_STRING, offsetof(struct row, kind)},
+    {"chgrp", FIELD_STRING, offsetof(struct row, chgrp)},
+    {"cache", FIELD_STRING, offsetof(struct row, cache)},
+    {"read_only", FIELD_BOOL, offsetof(struct row, read_only)},
+    {"exclusive", FIELD_BOOL, offsetof(struct row, exclusive)},
+    {"propagation", FIELD_STRING, offsetof(struct row, propagation)},
+    {"mechanism", FIELD_STRING, offsetof(struct row, mechanism)},
+    {"reason", FIELD_STRING, offsetof(struct row, reason)},
+    {"attachments", FIELD_NUMBER, offsetof(struct row, n_attachments)},
+    {"pid", FIELD_NUMBER, offsetof(struct row, pid)},
+    {"keeper_pid", FIELD_NUMBER, offsetof(struct row, keeper_pid)},
+    {"worker_pid", FIELD_NUMBER, offsetof(struct row, worker_pid)},
+    {"created_at", FIELD_TIME, offsetof(struct row, created_s)},
+    {"note", FIELD_STRING, offsetof(struct row, note)},
 };
 
 struct listing {
@@ -169,65 +58,111 @@ struct listing {
     bool wanted[G_N_ELEMENTS(fields)];
 };
 
+static void write_field(struct json_out *out, const char *name, enum field_type type, const void *value)
+{
+    int64_t number = type == FIELD_STRING ? 0 : *(const int64_t *)value;
+    if (number == ABSENT)
+        json_null(out, name);
+    else if (type == FIELD_STRING)
+        json_string(out, name, *(const char *const *)value);
+    else if (type == FIELD_NUMBER)
+        json_int(out, name, number);
+    else if (type == FIELD_BOOL)
+        json_bool(out, name, number);
+    else
+        json_time(out, name, number);
+}
+
 static void write_row(const struct listing *listing, const struct row *row)
 {
     json_begin_object(listing->out, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++)
         if (listing->wanted[i])
-            fields[i].write(listing->out, fields[i].name, row);
+            write_field(listing->out, fields[i].name, fields[i].type, (const char *)row + fields[i].offset);
     json_end_object(listing->out);
+}
+
+static int64_t id_or_absent(int64_t id)
+{
+    return id > 0 ? id : ABSENT;
+}
+
+static struct row row_of_volume(const struct volume_info *info)
+{
+    const struct table_volume *volume = info->row;
+    return (struct row){
+        .type = "volume",
+        .name = volume->name,
+        .view_gid = volume->view_gid,
+        .policy = mode_policy_to_string(volume->policy),
+        .state = info->state,
+        .source = volume->source,
+        .view = info->view,
+        .kind = volume_kind_to_string(volume->kind),
+        .chgrp = volume_chgrp_to_string(volume->chgrp),
+        .cache = volume_cache_to_string(volume->cache),
+        .read_only = volume->read_only,
+        .exclusive = volume->exclusive,
+        .mechanism = info->mechanism,
+        .reason = info->reason,
+        .n_attachments = (int64_t)info->n_attachments,
+        .pid = ABSENT,
+        .keeper_pid = id_or_absent(info->keeper_pid),
+        .worker_pid = id_or_absent(info->worker_pid),
+        .created_s = volume->created_s,
+        .note = info->note,
+    };
+}
+
+/* What an attachment has from its volume is in the row already. */
+static void make_row_of_attachment(struct row *row, const struct attachment_info *info)
+{
+    const struct table_attachment *attachment = info->row;
+    row->type = "attachment";
+    row->state = info->state;
+    row->target = attachment->target;
+    row->container = attachment->container;
+    row->read_only = info->volume->read_only || attachment->read_only;
+    row->propagation = attachment->propagation ? attachment->propagation : "private";
+    row->n_attachments = ABSENT;
+    row->pid = id_or_absent(attachment->pid);
+    row->created_s = attachment->created_s;
+    row->note = info->note;
 }
 
 static void write_volume_rows(const struct volume_info *info, void *data)
 {
-    const struct listing *listing = data;
-    struct row row = {.volume = info->row, .owner = info};
-
-    write_row(listing, &row);
+    struct row row = row_of_volume(info);
+    write_row(data, &row);
     for (size_t i = 0; i < info->n_attachments; i++) {
-        row.attachment = &info->attachments[i];
-        write_row(listing, &row);
+        make_row_of_attachment(&row, &info->attachments[i]);
+        write_row(data, &row);
     }
 }
 
-/* The row of a rootfs: what it has no word for is null. */
 static void write_rootfs_row(const struct rootfs_info *info, void *data)
 {
-    const struct listing *listing = data;
-    const struct table_rootfs *row = info->row;
-    const struct {
-        const char *name, *value;
-    } texts[] = {
-        {"type", "rootfs"},
-        {"name", row->id},
-        {"policy", row->policy},
-        {"state", info->state},
-        {"source", row->layers[0]},
-        {"view", row->path},
-        {"kind", row->kind},
-        {"note", info->note},
-        {"mechanism", strcmp(row->kind, "flat") == 0 ? "copy" : "fuse"},
+    const struct table_rootfs *rootfs = info->row;
+    const struct row row = {
+        .type = "rootfs",
+        .name = rootfs->id,
+        .view_gid = id_or_absent(rootfs->view_gid),
+        .policy = rootfs->policy,
+        .state = info->state,
+        .source = rootfs->layers[0],
+        .view = rootfs->path,
+        .kind = rootfs->kind,
+        .read_only = rootfs->read_only,
+        .exclusive = ABSENT,
+        .mechanism = strcmp(rootfs->kind, "flat") == 0 ? "copy" : "fuse",
+        .n_attachments = ABSENT,
+        .pid = ABSENT,
+        .keeper_pid = ABSENT,
+        .worker_pid = ABSENT,
+        .created_s = rootfs->created_s,
+        .note = info->note,
     };
-    struct json_out *out = listing->out;
-
-    json_begin_object(out, NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
-        const char *name = fields[i].name, *value = NULL;
-        if (!listing->wanted[i])
-            continue;
-        for (size_t j = 0; j < G_N_ELEMENTS(texts); j++)
-            if (strcmp(texts[j].name, name) == 0)
-                value = texts[j].value;
-        if (strcmp(name, "gid") == 0)
-            json_id(out, name, row->view_gid);
-        else if (strcmp(name, "read_only") == 0)
-            json_bool(out, name, row->read_only);
-        else if (strcmp(name, "created_at") == 0)
-            json_time(out, name, row->created_s);
-        else
-            json_string(out, name, value);
-    }
-    json_end_object(out);
+    write_row(data, &row);
 }
 
 static int choose_field(struct listing *listing, const char *name, GError **error)

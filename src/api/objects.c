@@ -81,6 +81,27 @@ void api_write_error(struct json_out *out, const char *name, const GError *error
     json_end_object(out);
 }
 
+void api_lists_begin(struct api_lists *lists)
+{
+    json_out_init(&lists->done);
+    json_out_init(&lists->failed);
+    json_begin_array(&lists->done, NULL);
+    json_begin_array(&lists->failed, NULL);
+}
+
+static void end_list(struct json_out *list, struct json_out *out, const char *key)
+{
+    json_end_array(list);
+    json_raw(out, key, list->text->str);
+    json_out_clear(list);
+}
+
+void api_lists_end(struct api_lists *lists, struct json_out *out, const char *done, const char *failed)
+{
+    end_list(&lists->done, out, done);
+    end_list(&lists->failed, out, failed);
+}
+
 int api_expect_no_query(struct api_request *request, GError **error)
 {
     struct api_reader reader;

@@ -19,32 +19,17 @@ static void write_step(const struct recovery_step *step, bool done, const GError
     json_end_object(out);
 }
 
-/* The ids in live, NULL-terminated; the strings are the request's. */
-static int read_live(JsonArray *array, char ***ret_live, GError **error)
-{
-    g_autofree char **live = g_new0(char *, json_array_get_length(array) + 1);
-    for (guint i = 0; i < json_array_get_length(array); i++) {
-        JsonNode *node = json_array_get_element(array, i);
-        if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
-            return refuse(error, REFUSAL_BAD_REQUEST, "live: not an array of container ids");
-        live[i] = (char *)json_node_get_string(node);
-    }
-    *ret_live = g_steal_pointer(&live);
-    return 0;
-}
-
 static int recover(struct api *api, struct api_request *request, GError **error)
 {
     struct api_reader reader;
-    g_autofree char **live = NULL;
     struct json_out *out = &request->out;
 
     api_reader_body(&reader, request);
-    JsonArray *array = api_read_array(&reader, "live");
+    bool tells_live = api_read_array(&reader, "live");
+    g_autoptr(GPtrArray) live = api_read_strings(&reader, "live");
+    g_ptr_array_add(live, NULL);
     bool dry_run = api_read_bool(&reader, "dry_run") > 0;
     int r = api_reader_end(&reader, error);
-    if (r == 0 && array)
-        r = read_live(array, &live, error);
     if (r == 0 && !dry_run)
         r = api_refuse_when_draining(api, error);
     if (r < 0)
@@ -52,7 +37,8 @@ static int recover(struct api *api, struct api_request *request, GError **error)
     json_begin_object(out, NULL);
     json_bool(out, "dry_run", dry_run);
     json_begin_array(out, "plan");
-    r = registry_recover(api->registry, (const char *const *)live, dry_run, write_step, out, error);
+    r = registry_recover(api->registry, tells_live ? (const char *const *)live->pdata : NULL, dry_run, write_step, out,
+                         error);
     json_end_array(out);
     json_end_object(out);
     return r;

@@ -226,6 +226,20 @@ JsonArray *api_read_array(struct api_reader *reader, const char *name)
     return NULL;
 }
 
+GPtrArray *api_read_strings(struct api_reader *reader, const char *name)
+{
+    GPtrArray *strings = g_ptr_array_new();
+    JsonArray *array = api_read_array(reader, name);
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        JsonNode *node = json_array_get_element(array, i);
+        if (holds(node, G_TYPE_STRING))
+            g_ptr_array_add(strings, (char *)json_node_get_string(node));
+        else
+            fail(reader, "%s: element %u is not a string", name, i);
+    }
+    return strings;
+}
+
 static void refuse_unknown(struct api_reader *reader)
 {
     g_autoptr(GList) names =

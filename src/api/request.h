@@ -64,6 +64,8 @@ int api_read_bool(struct api_reader *reader, const char *name);
 /* absent, or a number from 0 to max */
 int64_t api_read_number(struct api_reader *reader, const char *name, int64_t max, int64_t absent);
 JsonArray *api_read_array(struct api_reader *reader, const char *name);
+/* The strings of an array, none if it is absent. The array is the caller's, the strings are the request's. */
+GPtrArray *api_read_strings(struct api_reader *reader, const char *name);
 
 /* Takes over a failure to understand a value that was read. */
 void api_reader_fail(struct api_reader *reader, GError *error);

@@ -9,14 +9,6 @@
 
 #define WAIT_MS_MAX 30000
 
-static void write_strings(struct json_out *out, const char *key, char *const *strings)
-{
-    json_begin_array(out, key);
-    for (; *strings; strings++)
-        json_string(out, NULL, *strings);
-    json_end_array(out);
-}
-
 static void write_object(struct json_out *out, const char *key, const struct rootfs_info *info)
 {
     const struct table_rootfs *row = info->row;
@@ -26,7 +18,7 @@ static void write_object(struct json_out *out, const char *key, const struct roo
     json_string(out, "kind", row->kind);
     json_string(out, "path", row->path);
     json_string(out, "state", info->state);
-    write_strings(out, "layers", row->layers);
+    json_strings(out, "layers", (const char *const *)row->layers);
     json_string(out, "upper", row->upper);
     json_bool(out, "read_only", row->read_only);
     json_string(out, "uidmap", row->uid_map);
@@ -51,31 +43,13 @@ static void write_created(const struct rootfs_info *info, void *data)
     write_object(&request->out, NULL, info);
 }
 
-/* The strings of an array; the array is the caller's, the strings are the request's. */
-static GPtrArray *read_strings(struct api_reader *reader, const char *name)
-{
-    GPtrArray *strings = g_ptr_array_new();
-    JsonArray *array = api_read_array(reader, name);
-
-    for (guint i = 0; array && i < json_array_get_length(array); i++) {
-        JsonNode *node = json_array_get_element(array, i);
-        if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING) {
-            g_ptr_array_add(strings, (char *)json_node_get_string(node));
-            continue;
-        }
-        api_reader_fail(reader, g_error_new(GIDFS_ERROR, EINVAL, "%s: element %u is not a string", name, i));
-        break;
-    }
-    return strings;
-}
-
 static int create(struct api *api, struct api_request *request, GError **error)
 {
     struct rootfs_request asked = {0};
     struct api_reader reader;
 
     api_reader_body(&reader, request);
-    g_autoptr(GPtrArray) layers = read_strings(&reader, "layers");
+    g_autoptr(GPtrArray) layers = api_read_strings(&reader, "layers");
     asked.id = api_read_required(&reader, "id");
     asked.uid_map = api_read_string(&reader, "uidmap");
     asked.gid_map = api_read_string(&reader, "gidmap");
@@ -99,7 +73,7 @@ static int begin_flatten(struct api *api, struct api_request *request, GError **
     struct api_reader reader;
 
     api_reader_body(&reader, request);
-    g_autoptr(GPtrArray) layers = read_strings(&reader, "layers");
+    g_autoptr(GPtrArray) layers = api_read_strings(&reader, "layers");
     const char *id = api_read_string(&reader, "id");
     const char *target = api_read_required(&reader, "target");
     int r = api_reader_end(&reader, error);

@@ -34,12 +34,9 @@ static int show_service(struct api *api, struct api_request *request, GError **e
     json_uint(out, "attachments", counts.n_attachments);
     json_uint(out, "containers", counts.n_containers);
     json_uint(out, "rootfs", counts.n_rootfs);
-    json_begin_array(out, "warnings");
     g_mutex_lock(&api->lock);
-    for (char **warning = api->warnings; *warning; warning++)
-        json_string(out, NULL, *warning);
+    json_strings(out, "warnings", (const char *const *)api->warnings);
     g_mutex_unlock(&api->lock);
-    json_end_array(out);
     json_end_object(out);
     return 0;
 }
@@ -164,30 +161,24 @@ static int write_metrics(struct api *api, struct api_request *request, GError **
     return 0;
 }
 
-/* Two lists are written as the views go. */
-struct drain {
-    struct json_out unmounted;
-    struct json_out left;
-};
-
 static void note_drained(const char *name, const GError *error, void *data)
 {
-    struct drain *drain = data;
+    struct api_lists *lists = data;
 
     if (!error) {
-        json_string(&drain->unmounted, NULL, name);
+        json_string(&lists->done, NULL, name);
         return;
     }
-    json_begin_object(&drain->left, NULL);
-    json_string(&drain->left, "name", name);
-    json_string(&drain->left, "reason", error->message);
-    json_end_object(&drain->left);
+    json_begin_object(&lists->failed, NULL);
+    json_string(&lists->failed, "name", name);
+    json_string(&lists->failed, "reason", error->message);
+    json_end_object(&lists->failed);
 }
 
 static int drain_views(struct api *api, struct api_request *request, GError **error)
 {
     struct api_reader reader;
-    struct drain drain;
+    struct api_lists lists;
 
     api_reader_body(&reader, request);
     bool force = api_read_bool(&reader, "force") > 0;
@@ -195,19 +186,11 @@ static int drain_views(struct api *api, struct api_request *request, GError **er
     if (r < 0)
         return r;
     g_atomic_int_set(&api->is_draining, true);
-    json_out_init(&drain.unmounted);
-    json_out_init(&drain.left);
-    json_begin_array(&drain.unmounted, NULL);
-    json_begin_array(&drain.left, NULL);
-    registry_drain(api->registry, force, note_drained, &drain);
-    json_end_array(&drain.unmounted);
-    json_end_array(&drain.left);
+    api_lists_begin(&lists);
+    registry_drain(api->registry, force, note_drained, &lists);
     json_begin_object(&request->out, NULL);
-    json_raw(&request->out, "unmounted", drain.unmounted.text->str);
-    json_raw(&request->out, "left", drain.left.text->str);
+    api_lists_end(&lists, &request->out, "unmounted", "left");
     json_end_object(&request->out);
-    json_out_clear(&drain.unmounted);
-    json_out_clear(&drain.left);
     return 0;
 }
 

@@ -12,13 +12,6 @@
 
 #define UPGRADE_TIMEOUT_MS 30000
 
-/* The lists are written as the views go. */
-struct upgrade {
-    const char *program;
-    struct json_out upgraded;
-    struct json_out errors;
-};
-
 /* Asks one keeper; *ret_version is what runs now. */
 static int upgrade_view(const struct stats_view *view, const char *program, char **ret_version, GError **error)
 {
@@ -39,43 +32,31 @@ static int upgrade_view(const struct stats_view *view, const char *program, char
     return 0;
 }
 
-static void upgrade_one(struct upgrade *upgrade, const struct stats_view *view)
+static void upgrade_one(struct api_lists *lists, const struct stats_view *view, const char *program)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *version = NULL;
+    struct json_out *out = &lists->done;
     const char *before =
         view->counters ? json_object_get_string_member_with_default(view->counters, "version", NULL) : NULL;
 
     gint64 start_us = g_get_monotonic_time();
-    if (upgrade_view(view, upgrade->program, &version, &error) < 0) {
-        api_write_error(&upgrade->errors, view->name, error);
+    if (upgrade_view(view, program, &version, &error) < 0) {
+        api_write_error(&lists->failed, view->name, error);
         return;
     }
-    json_begin_object(&upgrade->upgraded, NULL);
-    json_string(&upgrade->upgraded, "name", view->name);
-    json_string(&upgrade->upgraded, "from", before);
-    json_string(&upgrade->upgraded, "to", version);
-    json_int(&upgrade->upgraded, "pause_ms", (g_get_monotonic_time() - start_us) / 1000);
-    json_end_object(&upgrade->upgraded);
+    json_begin_object(out, NULL);
+    json_string(out, "name", view->name);
+    json_string(out, "from", before);
+    json_string(out, "to", version);
+    json_int(out, "pause_ms", (g_get_monotonic_time() - start_us) / 1000);
+    json_end_object(out);
 }
 
-static void upgrade_all(struct api *api, GPtrArray *views, struct upgrade *upgrade)
-{
-    upgrade->program = registry_view_program(api->registry);
-    json_out_init(&upgrade->upgraded);
-    json_out_init(&upgrade->errors);
-    json_begin_array(&upgrade->upgraded, NULL);
-    json_begin_array(&upgrade->errors, NULL);
-    for (guint i = 0; i < views->len; i++)
-        upgrade_one(upgrade, views->pdata[i]);
-    json_end_array(&upgrade->upgraded);
-    json_end_array(&upgrade->errors);
-}
-
-static int handle(struct api *api, struct api_request *request, GError **error)
+static int upgrade(struct api *api, struct api_request *request, GError **error)
 {
     g_autoptr(GPtrArray) views = NULL;
-    struct upgrade upgrade;
+    struct api_lists lists;
     struct api_reader reader;
 
     api_reader_body(&reader, request);
@@ -85,19 +66,18 @@ static int handle(struct api *api, struct api_request *request, GError **error)
         r = stats_collect(api, name, &views, error);
     if (r < 0)
         return r;
-    upgrade_all(api, views, &upgrade);
+    api_lists_begin(&lists);
+    for (guint i = 0; i < views->len; i++)
+        upgrade_one(&lists, views->pdata[i], registry_view_program(api->registry));
     bool restarts = !name && api->restart && api->restart(api->restart_data);
     json_begin_object(&request->out, NULL);
-    json_raw(&request->out, "upgraded", upgrade.upgraded.text->str);
-    json_raw(&request->out, "errors", upgrade.errors.text->str);
+    api_lists_end(&lists, &request->out, "upgraded", "errors");
     json_string(&request->out, "service", restarts ? "restarting" : "unchanged");
     json_end_object(&request->out);
-    json_out_clear(&upgrade.upgraded);
-    json_out_clear(&upgrade.errors);
     return 0;
 }
 
 const struct api_route api_upgrade_routes[] = {
-    {"POST", "/v1/upgrade", API_ACCESS_ROOT, handle},
+    {"POST", "/v1/upgrade", API_ACCESS_ROOT, upgrade},
     {0},
 };

@@ -81,24 +81,18 @@ static int remove_one(struct api *api, struct api_request *request, GError **err
     return r;
 }
 
-/* Two lists are written as the volumes go. */
-struct removal {
-    struct json_out released;
-    struct json_out errors;
-};
-
 static void note_removed(const char *name, const struct volume_released *released, const GError *error, void *data)
 {
-    struct removal *removal = data;
+    struct api_lists *lists = data;
     if (error)
-        api_write_error(&removal->errors, name, error);
+        api_write_error(&lists->failed, name, error);
     else
-        write_released(&removal->released, name, released);
+        write_released(&lists->done, name, released);
 }
 
 static int remove_below(struct api *api, struct api_request *request, GError **error)
 {
-    struct removal removal;
+    struct api_lists lists;
     struct api_reader reader;
 
     api_reader_query(&reader, request);
@@ -107,19 +101,11 @@ static int remove_below(struct api *api, struct api_request *request, GError **e
     int r = api_reader_end(&reader, error);
     if (r < 0)
         return r;
-    json_out_init(&removal.released);
-    json_out_init(&removal.errors);
-    json_begin_array(&removal.released, NULL);
-    json_begin_array(&removal.errors, NULL);
-    r = volume_remove_below(api->registry, below, force, note_removed, &removal, error);
-    json_end_array(&removal.released);
-    json_end_array(&removal.errors);
+    api_lists_begin(&lists);
+    r = volume_remove_below(api->registry, below, force, note_removed, &lists, error);
     json_begin_object(&request->out, NULL);
-    json_raw(&request->out, "released", removal.released.text->str);
-    json_raw(&request->out, "errors", removal.errors.text->str);
+    api_lists_end(&lists, &request->out, "released", "errors");
     json_end_object(&request->out);
-    json_out_clear(&removal.released);
-    json_out_clear(&removal.errors);
     return r;
 }
 

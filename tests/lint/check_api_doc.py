@@ -37,7 +37,7 @@ for word, status, _ in words:
         errors.append(f"docs/api.md has the error {word}, the service has not")
 
 # the command line asks for fields by the names of its columns
-fields = set(re.findall(r"^    \{\"(\w+)\", write_\w+\},", (root / "src/api/listing.c").read_text(), re.M))
+fields = set(re.findall(r"^    \{\"(\w+)\", FIELD_\w+, .*\},", (root / "src/api/listing.c").read_text(), re.M))
 infos = (root / "src/cli/cmd_attach.c").read_text().split("infos[] = {")[1].split("};")[0]
 columns = set(re.findall(r'"(\w+)"\},$', infos, re.M))
 for name in sorted(columns - fields):
