@@ -33,10 +33,8 @@ unsigned layer_merge_add(struct layer_merge *merge, const struct layer_answer *a
 {
     if (answer->found == LAYER_FOUND_NOTHING && !answer->hides)
         return 0;
-    if (merge->n_members == 0) {
+    if (merge->n_members == 0)
         merge->is_dir = answer->found == LAYER_FOUND_DIR;
-        merge->is_whited_out = answer->found == LAYER_FOUND_NOTHING || answer->found == LAYER_FOUND_WHITEOUT;
-    }
     return merge->is_dir ? add_to_dir(merge, answer) : add_to_file(merge, answer);
 }
 

@@ -30,7 +30,6 @@ struct layer_answer {
 struct layer_merge {
     unsigned n_members; /* layers that make up the entry: of a directory all, of a file one, and those with its data */
     bool is_dir;        /* of the topmost member, once n_members > 0 */
-    bool is_whited_out; /* with n_members == 0: a layer said so, not just none has it */
     bool wants_data;    /* a metacopy whose data has not been found: at the end of the layers, an error (EIO) */
 };
 

@@ -49,12 +49,16 @@ static bool is_whiteout(int dir_fd, const struct dirent_record *record, bool has
 
 struct listing_context {
     struct layer_listing *listing;
+    struct layer_names *names;
+    unsigned layer;
     bool has_xattr_whiteouts;
 };
 
 static int add_entry(int dir_fd, const struct dirent_record *record, void *data)
 {
     struct listing_context *context = data;
+    if (context->names)
+        layer_names_add(context->names, context->layer, record->name);
     if (is_whiteout(dir_fd, record, context->has_xattr_whiteouts))
         layer_listing_add_whiteout(context->listing, record->name);
     else
@@ -62,7 +66,7 @@ static int add_entry(int dir_fd, const struct dirent_record *record, void *data)
     return 0;
 }
 
-int layer_object_list(const struct layer_object *dir, struct layer_listing **ret_listing)
+int layer_object_list(const struct layer_object *dir, struct layer_names *names, struct layer_listing **ret_listing)
 {
     g_autoptr(layer_listing) listing = layer_listing_new();
     for (unsigned i = 0; i < dir->n_members; i++) {
@@ -71,6 +75,8 @@ int layer_object_list(const struct layer_object *dir, struct layer_listing **ret
             return -errno;
         struct listing_context context = {
             .listing = listing,
+            .names = names,
+            .layer = dir->members[i].layer,
             .has_xattr_whiteouts = layer_probe_holds_xattr_whiteouts(fd),
         };
         layer_listing_begin(listing, dir->members[i].layer);

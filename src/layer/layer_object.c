@@ -89,9 +89,11 @@ struct search {
     const struct layer_member *bases; /* directories of the layers to ask next: of their roots once from_root is set */
     unsigned n_bases;
     bool from_root;
-    unsigned next_layer; /* from_root: the next layer to ask */
-    char *path;          /* what to ask for, from the base; owned */
-    bool stopped;        /* an inner component said that nothing below counts */
+    unsigned next_layer;                 /* from_root: the next layer to ask */
+    char *path;                          /* what to ask for, from the base; owned */
+    bool stopped;                        /* an inner component said that nothing below counts */
+    const struct layer_names *names;     /* of the bases, or NULL */
+    const struct layer_holders *holders; /* of path among these */
 };
 
 /* Takes a redirect of the component of search->path that begins and ends there, found in the given layer. */
@@ -106,21 +108,26 @@ static int redirect_search(struct search *search, size_t begin, size_t end, cons
     if (from_root && !search->from_root) {
         search->from_root = true;
         search->next_layer = layer + 1;
+        search->names = NULL;
     }
+    if (search->names)
+        search->holders = layer_names_find(search->names, path);
     return 0;
 }
 
-/* Whether any layer is left below the given one. */
-static bool is_last(const struct search *search, unsigned layer)
+/* What is to be found out about a component of the path in a layer which has `has` of it. */
+static struct layer_question question_of(const struct search *search, unsigned layer, const char *name, unsigned has)
 {
-    return layer + 1 >= search->set->n_layers;
+    bool is_last = layer + 1 >= search->set->n_layers;
+    return (struct layer_question){
+        .name = name, .has = has, .is_last = is_last, .is_final = search->from_root ? is_last : search->n_bases == 0};
 }
 
 /*
- * Walks search->path from dir_fd in one layer. *ret_probe is the answer about its last component; where an earlier one
- * ends the walk, it is a whiteout or nothing.
+ * Walks search->path from dir_fd in one layer, which has `has` of its first component. *ret_probe is the answer about
+ * its last component; where an earlier one ends the walk, it is a whiteout or nothing.
  */
-static int walk_layer(struct search *search, unsigned layer, int dir_fd, struct layer_probe *ret_probe)
+static int walk_layer(struct search *search, unsigned layer, int dir_fd, unsigned has, struct layer_probe *ret_probe)
 {
     auto_fd int current = -1;
     g_autofree char *path = g_strdup(search->path);
@@ -131,7 +138,8 @@ static int walk_layer(struct search *search, unsigned layer, int dir_fd, struct 
         g_autofree char *name = g_strndup(path + begin, end - begin);
         g_auto(layer_probe) probe = {.fd = -1};
         int base = current >= 0 ? current : dir_fd;
-        int r = layer_probe_name(search->set, base, name, !is_last(search, layer), &probe);
+        struct layer_question question = question_of(search, layer, name, current >= 0 ? LAYER_HAS_ANY : has);
+        int r = layer_probe_name(search->set, base, &question, &probe);
         if (r < 0)
             return r;
         if (probe.redirect) {
@@ -174,7 +182,19 @@ static bool next_base(struct search *search, unsigned *ret_layer, int *ret_fd)
     return true;
 }
 
-static int run_search(struct search *search, struct layer_object *ret_object, bool *ret_whiteout)
+/* Makes what a layer has a member of the object. */
+static void take(struct layer_object *object, unsigned layer, struct layer_probe *probe)
+{
+    if (object->n_members == 0) {
+        object->st = probe->st;
+        object->stx = probe->stx;
+        object->is_metacopy = probe->answer.metacopy;
+        object->no_origin = probe->no_origin;
+    }
+    add_member(object, layer, fd_steal(&probe->fd));
+}
+
+static int run_search(struct search *search, struct layer_object *ret_object)
 {
     g_auto(layer_object) object = {0};
     struct layer_merge merge = {0};
@@ -182,20 +202,15 @@ static int run_search(struct search *search, struct layer_object *ret_object, bo
     int base_fd;
     while (!search->stopped && next_base(search, &layer, &base_fd)) {
         g_auto(layer_probe) probe = {.fd = -1};
-        int r = walk_layer(search, layer, base_fd, &probe);
+        unsigned has = search->names ? layer_names_ask(search->names, search->holders, layer) : LAYER_HAS_ANY;
+        if (has == 0)
+            continue;
+        int r = walk_layer(search, layer, base_fd, has, &probe);
         if (r < 0)
             return r;
         unsigned step = layer_merge_add(&merge, &probe.answer);
-        if (ret_whiteout && layer == 0)
-            *ret_whiteout = merge.is_whited_out;
-        if (step & LAYER_STEP_TAKE) {
-            if (object.n_members == 0) {
-                object.st = probe.st;
-                object.stx = probe.stx;
-            }
-            object.is_metacopy |= probe.answer.metacopy && object.n_members == 0;
-            add_member(&object, layer, fd_steal(&probe.fd));
-        }
+        if (step & LAYER_STEP_TAKE)
+            take(&object, layer, &probe);
         if (step & LAYER_STEP_STOP)
             break;
     }
@@ -208,11 +223,9 @@ static int run_search(struct search *search, struct layer_object *ret_object, bo
     return 0;
 }
 
-int layer_object_lookup(const struct layer_set *set, const struct layer_object *dir, const char *name,
-                        struct layer_object *ret_object, bool *ret_whiteout)
+int layer_object_lookup(const struct layer_set *set, const struct layer_object *dir, const struct layer_names *names,
+                        const char *name, struct layer_object *ret_object)
 {
-    if (ret_whiteout)
-        *ret_whiteout = false;
     if (whiteout_is_mark(name))
         return -ENOENT;
     struct search search = {
@@ -220,8 +233,10 @@ int layer_object_lookup(const struct layer_set *set, const struct layer_object *
         .bases = dir->members,
         .n_bases = dir->n_members,
         .path = g_strdup(name),
+        .names = names,
+        .holders = names ? layer_names_find(names, name) : NULL,
     };
-    int r = run_search(&search, ret_object, ret_whiteout);
+    int r = run_search(&search, ret_object);
     g_free(search.path);
     return r;
 }
@@ -311,7 +326,7 @@ int layer_object_from_member(const struct layer_set *set, unsigned layer, int fd
         return layer_object_root(set, ret_object);
     }
     g_auto(layer_object) object = {0};
-    r = run_search(&search, &object, NULL);
+    r = run_search(&search, &object);
     g_free(search.path);
     if (r == -ENOENT || (r == 0 && !is_same_inode(&object.st, &st)))
         return -ESTALE;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/layer_merge.h"
+#include "core/layer_names.h"
 #include "layer/layer_set.h"
 
 #include <sys/stat.h>
@@ -21,6 +22,7 @@ struct layer_object {
     struct statx stx; /* of members[0], with the birth time */
     struct stat st;   /* the same */
     bool is_metacopy; /* members[0] has the metadata, the last member the data */
+    bool no_origin;   /* members[0] is known not to say what it was copied from */
     bool is_indexed;  /* an index led to members[0]: its name is still below. Set by who keeps one, never here */
 };
 
@@ -40,11 +42,11 @@ int layer_object_push(struct layer_object *object, unsigned layer, int fd);
 int layer_object_root(const struct layer_set *set, struct layer_object *ret_object);
 
 /*
- * Looks name up in the merged directory dir. -ENOENT where no layer has it or one hides it (*ret_whiteout, unless
- * NULL, tells these apart by whether layer 0 itself holds a whiteout for it); -EIO for a metacopy without its data.
+ * Looks name up in the merged directory dir; names, unless NULL, are those of it (layer_object_list()). -ENOENT where
+ * no layer has it or one hides it; -EIO for a metacopy without its data.
  */
-int layer_object_lookup(const struct layer_set *set, const struct layer_object *dir, const char *name,
-                        struct layer_object *ret_object, bool *ret_whiteout);
+int layer_object_lookup(const struct layer_set *set, const struct layer_object *dir, const struct layer_names *names,
+                        const char *name, struct layer_object *ret_object);
 
 /*
  * Finds the rest of an object whose member in the given layer is fd (taken over): for a directory, by its path from
@@ -53,5 +55,5 @@ int layer_object_lookup(const struct layer_set *set, const struct layer_object *
  */
 int layer_object_from_member(const struct layer_set *set, unsigned layer, int fd, struct layer_object *ret_object);
 
-/* Lists the merged directory dir. The listing is the caller's. */
-int layer_object_list(const struct layer_object *dir, struct layer_listing **ret_listing);
+/* Lists the merged directory dir; what each layer has is added to names, unless NULL. The listing is the caller's. */
+int layer_object_list(const struct layer_object *dir, struct layer_names *names, struct layer_listing **ret_listing);

@@ -93,18 +93,21 @@ static char *read_redirect(const struct layer_set *set, int fd, const struct ove
 }
 
 /* What a directory or a regular file says about the layers below it. */
-static void read_steering(const struct layer_set *set, struct layer_probe *probe)
+static void read_steering(const struct layer_set *set, const struct layer_question *question, struct layer_probe *probe)
 {
+    bool is_dir = S_ISDIR(probe->st.st_mode);
     struct overlay_marks marks = read_marks(probe->fd);
-    if (S_ISDIR(probe->st.st_mode))
-        probe->answer.opaque = opaque_value(probe->fd, &marks) == 'y' || exists(probe->fd, WHITEOUT_OPAQUE_NAME);
-    else
-        probe->answer.metacopy = has_mark(&marks, set->form, OVERLAY_XATTR_METACOPY);
-    if (S_ISDIR(probe->st.st_mode) || probe->answer.metacopy)
+    probe->no_origin = !has_mark(&marks, set->form, OVERLAY_XATTR_ORIGIN);
+    probe->answer.metacopy = !is_dir && has_mark(&marks, set->form, OVERLAY_XATTR_METACOPY);
+    if (is_dir || probe->answer.metacopy)
         probe->redirect = read_redirect(set, probe->fd, &marks);
+    if (is_dir)
+        probe->answer.opaque = opaque_value(probe->fd, &marks) == 'y' ||
+                               ((!question->is_final || probe->redirect) && exists(probe->fd, WHITEOUT_OPAQUE_NAME));
 }
 
-static void judge(const struct layer_set *set, int dir_fd, bool below, struct layer_probe *probe)
+static void judge(const struct layer_set *set, int dir_fd, const struct layer_question *question,
+                  struct layer_probe *probe)
 {
     if (whiteout_is_device(probe->st.st_mode, probe->st.st_rdev)) {
         probe->answer.found = LAYER_FOUND_WHITEOUT;
@@ -113,30 +116,40 @@ static void judge(const struct layer_set *set, int dir_fd, bool below, struct la
         probe->answer.found = LAYER_FOUND_WHITEOUT;
     } else {
         probe->answer.found = S_ISDIR(probe->st.st_mode) ? LAYER_FOUND_DIR : LAYER_FOUND_OTHER;
-        if (below && (S_ISDIR(probe->st.st_mode) || S_ISREG(probe->st.st_mode)))
-            read_steering(set, probe);
+        if (!question->is_last && (S_ISDIR(probe->st.st_mode) || S_ISREG(probe->st.st_mode)))
+            read_steering(set, question, probe);
     }
     if (probe->answer.found == LAYER_FOUND_WHITEOUT)
         probe->fd = fd_close(probe->fd);
 }
 
-int layer_probe_name(const struct layer_set *set, int dir_fd, const char *name, bool below,
+/* Whether an AUFS mark beside the entry hides what is below. */
+static bool has_aufs_mark(int dir_fd, const struct layer_question *question, const struct layer_probe *probe)
+{
+    char mark[NAME_MAX + 1];
+    bool matters = !question->is_last && (!question->is_final || probe->redirect);
+    if (!matters || !(question->has & LAYER_HAS_MARK) || probe->answer.found == LAYER_FOUND_WHITEOUT)
+        return false;
+    return whiteout_make_name(question->name, mark) == 0 && exists(dir_fd, mark);
+}
+
+int layer_probe_name(const struct layer_set *set, int dir_fd, const struct layer_question *question,
                      struct layer_probe *ret_probe)
 {
     g_auto(layer_probe) probe = {.fd = -1};
-    char mark[NAME_MAX + 1];
-    probe.fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (probe.fd < 0 && errno != ENOENT)
-        return -errno;
+    if (question->has & LAYER_HAS_ENTRY) {
+        probe.fd = openat(dir_fd, question->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (probe.fd < 0 && errno != ENOENT)
+            return -errno;
+    }
     if (probe.fd >= 0) {
         int r = inode_fd_statx(probe.fd, &probe.stx);
         if (r < 0)
             return r;
         statx_to_stat(&probe.stx, &probe.st);
-        judge(set, dir_fd, below, &probe);
+        judge(set, dir_fd, question, &probe);
     }
-    if (below && probe.answer.found != LAYER_FOUND_WHITEOUT && whiteout_make_name(name, mark) == 0)
-        probe.answer.hides = exists(dir_fd, mark);
+    probe.answer.hides = has_aufs_mark(dir_fd, question, &probe);
     *ret_probe = probe;
     probe = (struct layer_probe){.fd = -1};
     return 0;

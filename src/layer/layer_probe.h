@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/layer_merge.h"
+#include "core/layer_names.h"
 #include "layer/layer_set.h"
 
 #include <sys/stat.h>
@@ -13,6 +14,7 @@ struct layer_probe {
     struct stat st;   /* the same */
     struct layer_answer answer;
     char *redirect; /* of a directory or a metacopy, or NULL */
+    bool no_origin; /* it is known not to say what it was copied from */
 };
 
 void layer_probe_clear(struct layer_probe *probe);
@@ -20,11 +22,15 @@ void layer_probe_clear(struct layer_probe *probe);
 typedef struct layer_probe layer_probe;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(layer_probe, layer_probe_clear)
 
-/*
- * Asks the directory dir_fd (O_PATH is enough). Unless below is set, no layer follows, and what only matters to those
- * is not asked for. That no layer has it is no error: answer.found says so.
- */
-int layer_probe_name(const struct layer_set *set, int dir_fd, const char *name, bool below,
+struct layer_question {
+    const char *name;
+    unsigned has;  /* bits of enum layer_has: what the directory may have of the name */
+    bool is_last;  /* no layer of the set lies below: what steers those is not asked for */
+    bool is_final; /* no other layer will be asked, unless by a redirect of the entry: the same for AUFS marks */
+};
+
+/* Asks the directory dir_fd (O_PATH is enough). That it has no such name is no error: answer.found says so. */
+int layer_probe_name(const struct layer_set *set, int dir_fd, const struct layer_question *question,
                      struct layer_probe *ret_probe);
 
 /* Whether an entry whose directory may hold whiteouts in xattr form (overlay.opaque "x") is one of them. */

@@ -114,7 +114,7 @@ static int copy_dir(struct walk *walk, const struct layer_object *object, int di
 static int walk_entry(struct walk *walk, const struct layer_object *dir, int dir_fd, const char *name)
 {
     g_auto(layer_object) object = {0};
-    int r = layer_object_lookup(walk->set, dir, name, &object, NULL);
+    int r = layer_object_lookup(walk->set, dir, NULL, name, &object);
     if (r < 0)
         return fail(walk, r);
     bool counting = dir_fd < 0;
@@ -138,7 +138,7 @@ static int walk_dir(struct walk *walk, const struct layer_object *dir, int dir_f
 {
     g_autoptr(layer_listing) listing = NULL;
     size_t n_entries, length = walk->path->len;
-    int r = layer_object_list(dir, &listing);
+    int r = layer_object_list(dir, NULL, &listing);
     if (r < 0)
         return fail(walk, r);
     const struct layer_listing_entry *entries = layer_listing_entries(listing, &n_entries);

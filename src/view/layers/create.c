@@ -88,7 +88,7 @@ static int begin(struct making *m, uint64_t parent)
 /* Nothing below shows through what was made. */
 static int make_entry(struct making *m, struct fuse_entry_param *ret_entry, struct inode **ret_inode)
 {
-    g_auto(layer_object) object = {0};
+    g_auto(layer_object) object = {.no_origin = m->link_fd < 0};
     int fd = creation_path_fd(m->creation);
     int r = fd < 0 ? fd : layer_object_push(&object, 0, fd);
     if (r == 0)

@@ -42,6 +42,7 @@ struct layers {
     bool may_redirect;
     bool metacopy; /* the data of big files may stay below */
     bool sync;     /* copied data is on the disk before its name is */
+    bool is_fixed; /* lower layers do not change: what was read of them holds */
     struct members *members;
     struct places *places;
     struct listings *listings;
@@ -104,6 +105,9 @@ struct layers_dir {
 
 int layers_dir_get(struct view *view, fuse_ino_t ino, struct layers_dir *ret_dir);
 void layers_dir_put(struct view *view, struct layers_dir *dir);
+
+/* An empty collection for the names of a directory, NULL where they would not hold: for merged_set_names(). */
+struct layer_names *layers_names_new(const struct layers *layers);
 
 /* Looks name up; as layer_object_lookup(), with the hard links of the index followed. */
 int layers_find(struct view *view, const struct layers_dir *dir, const char *name, struct layer_object *ret_object);

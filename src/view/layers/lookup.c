@@ -11,6 +11,9 @@
 /* How often a lookup tries again beside copy-ups before it makes them wait. */
 #define N_TRIES 8
 
+/* After so many questions to its layers a directory is read instead. */
+#define N_ASKED_MAX 16
+
 /* Finds the members of a directory again that fell out of the cache, or that a dead worker knew. */
 static int rebuild(struct view *view, struct inode *inode, struct merged **ret_merged)
 {
@@ -72,11 +75,35 @@ static int follow_index(const struct layers *layers, struct layer_object *object
     return 0;
 }
 
+struct layer_names *layers_names_new(const struct layers *layers)
+{
+    return layers->is_fixed ? layer_names_new(layers->set->has_upper ? 1 : 0, layers->aufs) : NULL;
+}
+
+/* The names of a directory in which names are looked up again and again. NULL: ask each layer. */
+static const struct layer_names *names_of(const struct layers *layers, struct merged *merged)
+{
+    const struct layer_names *known = merged_names(merged);
+    unsigned n_members = merged->object.n_members;
+    if (known || n_members < 2 || !layers->is_fixed ||
+        atomic_fetch_add_explicit(&merged->n_asked, n_members, memory_order_relaxed) < N_ASKED_MAX)
+        return known;
+    atomic_store_explicit(&merged->n_asked, 0, memory_order_relaxed);
+    struct layer_names *names = layers_names_new(layers);
+    g_autoptr(layer_listing) listing = NULL;
+    if (layer_object_list(&merged->object, names, &listing) < 0) {
+        layer_names_free(names);
+        return NULL;
+    }
+    merged_set_names(merged, names);
+    return merged_names(merged);
+}
+
 int layers_find(struct view *view, const struct layers_dir *dir, const char *name, struct layer_object *ret_object)
 {
     const struct layers *layers = layers_of(view);
     g_auto(layer_object) object = {0};
-    int r = layer_object_lookup(layers->set, &dir->merged->object, name, &object, NULL);
+    int r = layer_object_lookup(layers->set, &dir->merged->object, names_of(layers, dir->merged), name, &object);
     if (r == 0)
         r = follow_index(layers, &object);
     if (r < 0)
@@ -90,7 +117,7 @@ int layers_check_empty(const struct layer_object *object)
 {
     g_autoptr(layer_listing) listing = NULL;
     size_t n_entries;
-    int r = layer_object_list(object, &listing);
+    int r = layer_object_list(object, NULL, &listing);
     if (r < 0)
         return r;
     layer_listing_entries(listing, &n_entries);
@@ -105,7 +132,7 @@ uint64_t layers_number_from_below(const struct layers *layers, const struct laye
         const struct layer_member *below = &object->members[1];
         return inode_fd_statx(below->fd, &stx) == 0 ? layers_ino(layers, below->layer, stx.stx_ino) : 0;
     }
-    return origin_read_ino(layers, object->members[0].fd, &ino) == 0 ? ino : 0;
+    return !object->no_origin && origin_read_ino(layers, object->members[0].fd, &ino) == 0 ? ino : 0;
 }
 
 static uint16_t flags_of(const struct layers *layers, const struct layer_object *object)
@@ -124,10 +151,9 @@ static uint16_t flags_of(const struct layers *layers, const struct layer_object 
 
 /* Keeps beside the record what can't be read off it. */
 static void remember(struct view *view, const struct layers_dir *dir, const char *name, struct inode *inode,
-                     struct layer_object *object)
+                     struct layer_object *object, uint64_t ino)
 {
     struct layers *layers = layers_of(view);
-    uint64_t ino = layers_is_upper(inode) ? layers_number_from_below(layers, object) : 0;
     if (ino != 0 || object->is_metacopy || (layers->set->has_upper && !layers_is_upper(inode)))
         places_set(layers->places, inode->nodeid, dir->inode->nodeid, name, ino);
     if (inode->type == DT_DIR) {
@@ -144,14 +170,17 @@ int layers_make_entry(struct view *view, const struct layers_dir *dir, const cha
     struct statx stx = object->stx;
     struct inode_key key;
     enum inode_keep keep;
-    auto_fd int fd = fcntl(top->fd, F_DUPFD_CLOEXEC, 3);
+    uint16_t flags = flags_of(layers, object);
+    uint64_t ino = flags & LAYERS_FLAG_UPPER ? layers_number_from_below(layers, object) : 0;
+    bool is_dir = S_ISDIR(stx.stx_mode);
+    auto_fd int fd = is_dir ? fcntl(top->fd, F_DUPFD_CLOEXEC, 3) : fd_steal(&top->fd);
     int r = fd < 0 ? -errno : layers_key_of_fd(view, top->layer, fd, &stx, &key, &keep);
     if (r == 0)
         r = view_intern(view, &key, IFTODT(stx.stx_mode), &fd, keep, ret_inode);
     if (r < 0)
         return r;
-    atomic_fetch_or(&(*ret_inode)->flags, flags_of(layers, object));
-    remember(view, dir, name, *ret_inode, object);
+    atomic_fetch_or(&(*ret_inode)->flags, flags);
+    remember(view, dir, name, *ret_inode, object, ino);
     *ret_entry = (struct fuse_entry_param){.ino = (*ret_inode)->nodeid};
     view_attributes(view, *ret_inode, &stx, &ret_entry->attr);
     ret_entry->attr_timeout = view_attr_timeout(view, *ret_inode, &ret_entry->attr);

@@ -58,7 +58,7 @@ int marks_is_needed(const struct layers *layers, const struct layers_dir *dir, c
     if (below.n_members == 0)
         return 0;
     g_auto(layer_object) object = {0};
-    int r = layer_object_lookup(layers->set, &below, name, &object, NULL);
+    int r = layer_object_lookup(layers->set, &below, merged_names(dir->merged), name, &object);
     return r == 0 ? 1 : r == -ENOENT ? 0 : r;
 }
 

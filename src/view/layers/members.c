@@ -26,7 +26,15 @@ struct members *members_new(unsigned n_fds_max)
 static void destroy(struct merged *merged)
 {
     layer_object_clear(&merged->object);
+    layer_names_free(atomic_load(&merged->names));
     g_free(merged);
+}
+
+void merged_set_names(struct merged *merged, struct layer_names *names)
+{
+    struct layer_names *known = NULL;
+    if (!atomic_compare_exchange_strong(&merged->names, &known, names))
+        layer_names_free(names);
 }
 
 void members_free(struct members *members)

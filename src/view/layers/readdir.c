@@ -110,12 +110,16 @@ static int compare_entries(const void *a, const void *b)
     return strcmp(x->listed->name, y->listed->name);
 }
 
-static int make_snapshot(const struct layers_dir *dir, struct snapshot **ret_snapshot)
+static int make_snapshot(const struct layers *layers, const struct layers_dir *dir, struct snapshot **ret_snapshot)
 {
     struct layer_listing *listing;
-    int r = layer_object_list(&dir->merged->object, &listing);
+    bool wants_names = dir->merged->object.n_members > 1 && !merged_names(dir->merged);
+    g_autoptr(layer_names) names = wants_names ? layers_names_new(layers) : NULL;
+    int r = layer_object_list(&dir->merged->object, names, &listing);
     if (r < 0)
         return r;
+    if (names)
+        merged_set_names(dir->merged, g_steal_pointer(&names));
     struct snapshot *snapshot = g_new0(struct snapshot, 1);
     snapshot->listing = listing;
     const struct layer_listing_entry *listed = layer_listing_entries(listing, &snapshot->n_entries);
@@ -166,21 +170,6 @@ static bool read_impure(const struct layers *layers, const struct layers_dir *di
     return inode_fd_getxattr(top->fd, overlay_xattr_name(layers->set->form, OVERLAY_XATTR_IMPURE), &value, 1) == 1;
 }
 
-/*
- * The directory without the members that are known from the listing not to have an entry: those above its layer, but
- * for the upper, where it may have come meanwhile. members has room for all; what it is given is borrowed.
- */
-static struct merged part_for(struct answer *a, const struct layer_listing_entry *listed, struct layer_member *members)
-{
-    const struct layer_object *dir = &a->dir->merged->object;
-    bool has_upper = layers_of(a->view)->set->has_upper;
-    struct merged part = {.object = {.members = members}, .nodeid = a->dir->merged->nodeid};
-    for (unsigned i = 0; i < dir->n_members; i++)
-        if (dir->members[i].layer >= listed->layer || (has_upper && dir->members[i].layer == 0))
-            members[part.object.n_members++] = dir->members[i];
-    return part;
-}
-
 static uint64_t number_of(struct answer *a, const struct layer_listing_entry *listed)
 {
     struct layers *layers = layers_of(a->view);
@@ -202,10 +191,7 @@ static void plain_entry(struct answer *a, const struct layer_listing_entry *list
 static void full_entry(struct answer *a, const struct layer_listing_entry *listed, struct fuse_entry_param *ret_entry)
 {
     struct inode *inode;
-    struct layer_member members[LAYER_SET_MAX + 1];
-    struct merged part = part_for(a, listed, members);
-    struct layers_dir dir = {.inode = a->dir->inode, .merged = &part};
-    if (layers_lookup(a->view, &dir, listed->name, ret_entry, &inode) < 0)
+    if (layers_lookup(a->view, a->dir, listed->name, ret_entry, &inode) < 0)
         *ret_entry = (struct fuse_entry_param){.attr = {.st_ino = listed->ino, .st_mode = DTTOIF(listed->type)}};
 }
 
@@ -260,7 +246,7 @@ static int fill_answer(struct answer *a, int64_t offset)
     struct layers *layers = layers_of(a->view);
     uint64_t nodeid = a->dir->inode->nodeid;
     struct snapshot *snapshot = offset > 0 ? take(layers->listings, nodeid) : NULL;
-    int r = snapshot ? 0 : make_snapshot(a->dir, &snapshot);
+    int r = snapshot ? 0 : make_snapshot(layers, a->dir, &snapshot);
     if (r < 0)
         return r;
     a->is_impure = read_impure(layers, a->dir);

@@ -15,6 +15,7 @@ struct removal {
     struct layers_dir dir;
     const char *name;
     bool is_rmdir;
+    struct layer_object object; /* what is to go; nothing: to be looked up again */
 };
 
 static int check(const struct removal *removal, const struct layer_object *object)
@@ -68,30 +69,36 @@ static int remove_object(struct removal *removal, const struct layer_object *obj
     }
     if (r == 0 && object->is_indexed)
         r = index_count_less(removal->layers, object->members[0].fd);
-    if (r == 0 && object->members[0].layer == 0)
+    if (r == 0 && object->members[0].layer == 0 && object->stx.stx_nlink > 1)
         index_tidy(removal->layers, object->members[0].fd);
     return r == -EEXIST ? -ESTALE : r; /* copied up just now */
+}
+
+static int find(struct removal *removal)
+{
+    layer_object_clear(&removal->object);
+    return layers_find(removal->view, &removal->dir, removal->name, &removal->object);
 }
 
 static int remove_once(void *data)
 {
     struct removal *removal = data;
-    g_auto(layer_object) object = {0};
-    int r = layers_find(removal->view, &removal->dir, removal->name, &object);
+    int r = removal->object.n_members > 0 ? 0 : find(removal);
     if (r == 0)
-        r = check(removal, &object);
-    return r < 0 ? r : remove_object(removal, &object);
+        r = check(removal, &removal->object);
+    return r < 0 ? r : remove_object(removal, &removal->object);
 }
 
 /* The links of a lower object are counted with its copy: the other names are to show that there is one less. */
 static int copy_up_links(struct removal *removal)
 {
-    g_auto(layer_object) object = {0};
-    int r = layers_find(removal->view, &removal->dir, removal->name, &object);
-    if (r < 0 || object.members[0].layer == 0 || !index_covers(removal->layers, &object.stx))
+    const struct layer_object *object = &removal->object;
+    int r = find(removal);
+    if (r < 0 || object->members[0].layer == 0 || !index_covers(removal->layers, &object->stx))
         return 0;
-    uint64_t nodeid = nodeid_of(removal->view, &object);
+    uint64_t nodeid = nodeid_of(removal->view, object);
     struct inode *inode = nodeid ? inode_table_get(removal->view->inodes, nodeid) : NULL;
+    layer_object_clear(&removal->object);
     return inode ? layers_copy_up(removal->view, inode, COPY_UP_DATA) : 0;
 }
 
@@ -106,6 +113,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
             r = copy_up_links(&removal);
         if (r == 0)
             r = journal_run(remove_once, &removal, -ENOENT);
+        layer_object_clear(&removal.object);
         layers_dir_put(view, &removal.dir);
     }
     view_reply_error(req, r);

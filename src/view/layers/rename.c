@@ -119,7 +119,8 @@ static void detach_replaced(struct renaming *n)
     int fd = n->new.object.members[0].fd;
     if (n->new.object.is_indexed)
         index_count_less(n->layers, fd);
-    index_tidy(n->layers, fd);
+    if (n->new.object.stx.stx_nlink > 1)
+        index_tidy(n->layers, fd);
 }
 
 /* After a directory changed places with what was at its new name: that goes, or becomes the whiteout. */

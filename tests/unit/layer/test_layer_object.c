@@ -92,6 +92,22 @@ static struct layer_set *open_layers(struct fixture *f, const char *upper, const
     return set;
 }
 
+/* Looks a name up, which must end the same with the directory's names known and without. */
+static int look_up(const struct layer_set *set, const struct layer_object *dir, const char *name,
+                   struct layer_object *ret_object)
+{
+    g_autoptr(layer_names) names = layer_names_new(set->has_upper ? 1 : 0, false);
+    g_autoptr(layer_listing) listing = NULL;
+    g_auto(layer_object) asked = {0};
+    assert_return_code(layer_object_list(dir, names, &listing), 0);
+    int r = layer_object_lookup(set, dir, names, name, ret_object);
+    assert_int_equal(r, layer_object_lookup(set, dir, NULL, name, &asked));
+    assert_int_equal(ret_object->n_members, asked.n_members);
+    for (unsigned i = 0; i < asked.n_members; i++)
+        assert_int_equal(ret_object->members[i].layer, asked.members[i].layer);
+    return r;
+}
+
 /* Looks a path of the merged tree up, component by component. */
 static int find(const struct layer_set *set, const char *path, struct layer_object *ret_object)
 {
@@ -102,7 +118,7 @@ static int find(const struct layer_set *set, const char *path, struct layer_obje
         struct layer_object next = {0};
         if (!S_ISDIR(at.st.st_mode))
             return -ENOTDIR;
-        int r = layer_object_lookup(set, &at, parts[i], &next, NULL);
+        int r = look_up(set, &at, parts[i], &next);
         if (r < 0)
             return r;
         layer_object_clear(&at);
@@ -146,7 +162,7 @@ static char *list(const struct layer_set *set, const char *path)
         assert_return_code(find(set, path, &object), 0);
     else
         assert_return_code(layer_object_root(set, &object), 0);
-    assert_return_code(layer_object_list(&object, &listing), 0);
+    assert_return_code(layer_object_list(&object, NULL, &listing), 0);
     size_t n;
     const struct layer_listing_entry *entries = layer_listing_entries(listing, &n);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
