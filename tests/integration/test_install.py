@@ -78,7 +78,12 @@ class InstallTest(unittest.TestCase):
         self.assertNotRegex(settings,
                             r"(?m)^(Protect|Private|ReadOnly|ReadWrite|Inaccessible|Bind|Temporary|Mount|Root)")
         self.assertRegex(settings, r"(?m)^KillMode=process$")
-        self.assertRegex(settings, r"(?m)^ExecStart=/\S+/gidfsd$")
+        self.assertIn(f"\nExecStart={self.prefix}/sbin/gidfsd\n", settings, "where it is installed, not configured for")
+
+    def test_everybody_may_reach_the_table(self):
+        """docs/table.md says so, and the directory is made by whoever comes first."""
+        self.assertIn("\nStateDirectoryMode=0755\n", (self.prefix / "lib/systemd/system/gidfsd.service").read_text())
+        self.assertRegex((self.prefix / "lib/tmpfiles.d/gidfs.conf").read_text(), r"(?m)^d +/var/lib/gidfs +0755 ")
 
     def test_the_example_configuration_has_every_key(self):
         documented = set(re.findall(r"\[(\w+)\] (\w+)", (SOURCE / "docs/config.md").read_text()))
