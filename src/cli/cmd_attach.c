@@ -31,12 +31,7 @@ static const struct column infos[] = {
     {"NOTE", 0.2, COLUMN_SHORTENS, "where table and kernel differ", "note"},
 };
 
-static const struct listing ls_listing = {
-    .rows = "rows",
-    .columns = infos,
-    .n_columns = G_N_ELEMENTS(infos),
-    .defaults = "NAME,GID,POLICY,STATE,SOURCE,VIEW,TARGET,CONTAINER",
-};
+static const struct listing ls_listing = LISTING("rows", infos, "NAME,GID,POLICY,STATE,SOURCE,VIEW,TARGET,CONTAINER");
 
 /* Asks for no more than is printed: with ten thousand rows that is most of the time. */
 static char *ls_path(const struct listing_options *options, const struct column_choice *choice)

@@ -20,12 +20,8 @@ static const struct column container_columns[] = {
     {"MOUNTS", 0.3, COLUMN_SHORTENS, "its mounts, as JSON", "mounts"},
 };
 
-static const struct listing container_listing = {
-    .rows = "containers",
-    .columns = container_columns,
-    .n_columns = G_N_ELEMENTS(container_columns),
-    .defaults = "ID,STATE,GIDS,APPLY-TO,USER,PID,ROOTFS,CREATED",
-};
+static const struct listing container_listing =
+    LISTING("containers", container_columns, "ID,STATE,GIDS,APPLY-TO,USER,PID,ROOTFS,CREATED");
 
 /* What was typed, and the library's options that are made of it. */
 struct container_options {
@@ -180,11 +176,7 @@ COMMAND(cmd_container_cleanup)
 
 COMMAND(cmd_container_ls)
 {
-    g_auto(listing_options) options = {0};
-    const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
-    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
-        return CLI_USAGE;
-    return listing_run(cli, command, &container_listing, &options, "/v1/containers");
+    return listing_command(cli, command, &container_listing, "/v1/containers", argc, argv);
 }
 
 COMMAND(cmd_container_oci)

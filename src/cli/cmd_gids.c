@@ -15,12 +15,8 @@ static const struct column holder_columns[] = {
     {"REASON", 0.3, COLUMN_SHORTENS, "why it is in quarantine", "reason"},
 };
 
-static const struct listing holder_listing = {
-    .rows = "holders",
-    .columns = holder_columns,
-    .n_columns = G_N_ELEMENTS(holder_columns),
-    .defaults = "GID,STATE,VOLUME,SOURCE,SINCE,IN-RANGE,REASON",
-};
+static const struct listing holder_listing =
+    LISTING("holders", holder_columns, "GID,STATE,VOLUME,SOURCE,SINCE,IN-RANGE,REASON");
 
 static void print_counts(const gidfs_result *gids)
 {

@@ -26,12 +26,7 @@ static const struct column rootfs_columns[] = {
     {"NOTE", 0.2, COLUMN_SHORTENS, "where table and kernel differ", "note"},
 };
 
-static const struct listing rootfs_listing = {
-    .rows = "rootfs",
-    .columns = rootfs_columns,
-    .n_columns = G_N_ELEMENTS(rootfs_columns),
-    .defaults = "ID,KIND,STATE,PATH,LAYERS,UPPER",
-};
+static const struct listing rootfs_listing = LISTING("rootfs", rootfs_columns, "ID,KIND,STATE,PATH,LAYERS,UPPER");
 
 static const struct column block_columns[] = {
     {"ID", 0.3, COLUMN_TREE, "whose it is", "id"},
@@ -40,12 +35,7 @@ static const struct column block_columns[] = {
     {"CREATED", 20, 0, "since when", "created_at"},
 };
 
-static const struct listing block_listing = {
-    .rows = "blocks",
-    .columns = block_columns,
-    .n_columns = G_N_ELEMENTS(block_columns),
-    .defaults = "ID,START,COUNT,CREATED",
-};
+static const struct listing block_listing = LISTING("blocks", block_columns, "ID,START,COUNT,CREATED");
 
 static void add_layers(struct json_object *body, char **layers)
 {
@@ -134,11 +124,7 @@ COMMAND(cmd_rootfs_create)
 
 COMMAND(cmd_rootfs_ls)
 {
-    g_auto(listing_options) options = {0};
-    const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
-    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
-        return CLI_USAGE;
-    return listing_run(cli, command, &rootfs_listing, &options, "/v1/rootfs");
+    return listing_command(cli, command, &rootfs_listing, "/v1/rootfs", argc, argv);
 }
 
 COMMAND(cmd_rootfs_rm)
@@ -249,11 +235,7 @@ COMMAND(cmd_block_create)
 
 COMMAND(cmd_block_ls)
 {
-    g_auto(listing_options) options = {0};
-    const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
-    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
-        return CLI_USAGE;
-    return listing_run(cli, command, &block_listing, &options, "/v1/blocks");
+    return listing_command(cli, command, &block_listing, "/v1/blocks", argc, argv);
 }
 
 COMMAND(cmd_block_rm)

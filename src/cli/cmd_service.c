@@ -16,12 +16,7 @@ static const struct column plan_columns[] = {
     {"ERROR", 0.3, COLUMN_SHORTENS, "what went wrong", "error"},
 };
 
-static const struct listing plan_listing = {
-    .rows = "plan",
-    .columns = plan_columns,
-    .n_columns = G_N_ELEMENTS(plan_columns),
-    .defaults = "ACTION,WHAT,NAME,TARGET,DONE,REASON,ERROR",
-};
+static const struct listing plan_listing = LISTING("plan", plan_columns, "ACTION,WHAT,NAME,TARGET,DONE,REASON,ERROR");
 
 static const struct column stats_columns[] = {
     {"NAME", 0.2, COLUMN_TREE, "the view's name", "name"},
@@ -42,12 +37,8 @@ static const struct column stats_columns[] = {
     {"WATCH", 11, 0, "how changes behind the view are noticed", "watch"},
 };
 
-static const struct listing stats_listing = {
-    .rows = "views",
-    .columns = stats_columns,
-    .n_columns = G_N_ELEMENTS(stats_columns),
-    .defaults = "NAME,GID,REQUESTS,ERRORS,INODES,OPEN,RSS,RESTARTS,QUEUE,PASSTHROUGH",
-};
+static const struct listing stats_listing =
+    LISTING("views", stats_columns, "NAME,GID,REQUESTS,ERRORS,INODES,OPEN,RSS,RESTARTS,QUEUE,PASSTHROUGH");
 
 static enum cli_status plan_status(const gidfs_result *plan)
 {
@@ -110,10 +101,7 @@ COMMAND(cmd_stats)
     enum cli_status status = cli_call(cli, "GET", path, &stats);
     if (status != CLI_OK)
         return status;
-    if (options.json)
-        cli_print_json(stats);
-    else
-        listing_print_object(stats);
+    listing_print_object(stats, options.json);
     return CLI_OK;
 }
 
@@ -127,10 +115,7 @@ COMMAND(cmd_status)
     enum cli_status status = cli_call(cli, "GET", "/v1/service", &service);
     if (status != CLI_OK)
         return status;
-    if (json)
-        cli_print_json(service);
-    else
-        listing_print_object(service);
+    listing_print_object(service, json);
     return CLI_OK;
 }
 
@@ -150,10 +135,7 @@ COMMAND(cmd_drain)
     enum cli_status status = cli_post(cli, "/v1/drain", &body, &drained);
     if (status != CLI_OK)
         return status;
-    if (json)
-        cli_print_json(drained);
-    else
-        listing_print_object(drained);
+    listing_print_object(drained, json);
     return gidfs_result_length(drained, "left") ? CLI_FAILED : CLI_OK;
 }
 
@@ -169,10 +151,8 @@ COMMAND(cmd_upgrade)
     enum cli_status status = cli_post(cli, "/v1/upgrade", &body, &upgraded);
     if (status != CLI_OK)
         return status;
-    if (json) {
-        cli_print_json(upgraded);
+    listing_print_object(upgraded, json);
+    if (json)
         return gidfs_result_length(upgraded, "errors") ? CLI_FAILED : CLI_OK;
-    }
-    listing_print_object(upgraded);
     return listing_print_errors(upgraded, "errors", "name");
 }

@@ -28,12 +28,8 @@ static const struct column volume_columns[] = {
     {"NOTE", 0.2, COLUMN_SHORTENS, "where table and kernel differ", "note"},
 };
 
-static const struct listing volume_listing = {
-    .rows = "volumes",
-    .columns = volume_columns,
-    .n_columns = G_N_ELEMENTS(volume_columns),
-    .defaults = "NAME,GID,POLICY,KIND,STATE,SOURCE,VIEW,ATTACHMENTS",
-};
+static const struct listing volume_listing =
+    LISTING("volumes", volume_columns, "NAME,GID,POLICY,KIND,STATE,SOURCE,VIEW,ATTACHMENTS");
 
 /* The options of create as they are typed. */
 typedef struct {
@@ -107,11 +103,7 @@ COMMAND(cmd_volume_create)
 
 COMMAND(cmd_volume_ls)
 {
-    g_auto(listing_options) options = {0};
-    const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
-    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
-        return CLI_USAGE;
-    return listing_run(cli, command, &volume_listing, &options, "/v1/volumes");
+    return listing_command(cli, command, &volume_listing, "/v1/volumes", argc, argv);
 }
 
 COMMAND(cmd_volume_show)
@@ -125,10 +117,7 @@ COMMAND(cmd_volume_show)
     enum cli_status status = cli_call(cli, "GET", path, &volume);
     if (status != CLI_OK)
         return status;
-    if (json)
-        cli_print_json(volume);
-    else
-        listing_print_object(volume);
+    listing_print_object(volume, json);
     return CLI_OK;
 }
 

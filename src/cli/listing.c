@@ -170,8 +170,22 @@ enum cli_status listing_run(struct cli *cli, const struct command *command, cons
     return status;
 }
 
-void listing_print_object(const gidfs_result *result)
+enum cli_status listing_command(struct cli *cli, const struct command *command, const struct listing *listing,
+                                const char *path, int argc, char **argv)
 {
+    g_auto(listing_options) options = {0};
+    const GOptionEntry entries[] = {LISTING_ENTRIES(options), {0}};
+    if (!cli_parse(command, entries, 0, 0, &argc, &argv))
+        return CLI_USAGE;
+    return listing_run(cli, command, listing, &options, path);
+}
+
+void listing_print_object(const gidfs_result *result, gboolean as_json)
+{
+    if (as_json) {
+        cli_print_json(result);
+        return;
+    }
     g_autoptr(json_doc) doc = listing_read(result);
     g_autoptr(GStringChunk) scratch = g_string_chunk_new(1024);
     for (guint32 key = json_doc_first(doc, 0); key != JSON_DOC_NONE; key = json_doc_next(doc, 0, key)) {

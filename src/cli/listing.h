@@ -27,6 +27,12 @@ struct listing {
     const char *defaults; /* "NAME,GID" */
 };
 
+/* The initializer of one; columns is an array. */
+#define LISTING(rows_, columns_, defaults_)                                                                            \
+    {                                                                                                                  \
+        .rows = (rows_), .columns = (columns_), .n_columns = G_N_ELEMENTS(columns_), .defaults = (defaults_)           \
+    }
+
 /* The options that every list has. */
 typedef struct listing_options {
     char *columns; /* owned */
@@ -43,8 +49,7 @@ static inline void listing_options_clear(listing_options *options)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(listing_options, listing_options_clear)
 
 #define LISTING_ENTRIES(options)                                                                                       \
-    {"output", 'o', 0, CLI_ARG_TEXT, &(options).columns, "Columns to print (+COL adds; help lists them)",       \
-     "COL,…"},                                                                                                         \
+    {"output", 'o', 0, CLI_ARG_TEXT, &(options).columns, "Columns to print (+COL adds; help lists them)", "COL,…"},    \
         {"json", 'J', 0, G_OPTION_ARG_NONE, &(options).json, "Print JSON", NULL},                                      \
         {"raw", 'r', 0, G_OPTION_ARG_NONE, &(options).raw, "Print values with one space between them", NULL},          \
     {                                                                                                                  \
@@ -71,15 +76,19 @@ enum cli_status listing_choose(const struct command *command, const struct listi
 void listing_print(const struct listing *listing, const struct listing_options *options,
                    const struct column_choice *choice, const gidfs_result *result);
 
-/* Chooses, requests and prints: the whole of a command that lists. */
+/* Chooses, requests and prints. */
 enum cli_status listing_run(struct cli *cli, const struct command *command, const struct listing *listing,
                             const struct listing_options *options, const char *path);
+
+/* The whole of a command that lists and takes no arguments of its own. */
+enum cli_status listing_command(struct cli *cli, const struct command *command, const struct listing *listing,
+                                const char *path, int argc, char **argv);
 
 /* The document of an answer, the caller's. The library has read it before: that it is JSON is sure. */
 json_doc *listing_read(const gidfs_result *result);
 
-/* One object, a line for each member. */
-void listing_print_object(const gidfs_result *result);
+/* One object: as JSON, or a line for each member. */
+void listing_print_object(const gidfs_result *result, gboolean as_json);
 
 /*
  * Where an answer lists what failed: each "message" (with the member "label" before it) on standard error. CLI_FAILED
