@@ -1,71 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * posix_spawn, because a fork of a threaded process of any size is slow and what may be done behind it is little.
- *
  * The pipe of the child's output is not read to its end: a child that went to the background leaves its copy open. The
  * child's pidfd tells the end; what is in the pipe then is all that it had to say.
  */
 #include "sys/launch.h"
 
 #include "base/fd.h"
-#include "sys/spawn_lock.h"
+#include "sys/spawn.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define OUTPUT_MAX 16384
-
-extern char **environ;
-
-static int prepare_attributes(posix_spawnattr_t *attributes)
-{
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    int r = posix_spawnattr_setsigmask(attributes, &none);
-    if (r == 0)
-        r = posix_spawnattr_setsigdefault(attributes, &all);
-    if (r == 0)
-        r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-    return r;
-}
-
-static int prepare_fds(posix_spawn_file_actions_t *actions, int output_fd)
-{
-    int r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(actions, output_fd, STDOUT_FILENO);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(actions, output_fd, STDERR_FILENO);
-    if (r == 0)
-        r = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
-    return r;
-}
-
-static int spawn(const char *const *argv, int output_fd, pid_t *ret_pid)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    int r = prepare_attributes(&attributes);
-    if (r == 0)
-        r = prepare_fds(&actions, output_fd);
-    if (r == 0) {
-        spawn_lock_for_child();
-        r = posix_spawn(ret_pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
-        spawn_unlock_for_child();
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return -r;
-}
 
 /* What the child said so far, and who hears of each line. */
 struct output {
@@ -153,7 +103,7 @@ static int run(const char *const *argv, unsigned int timeout_ms, launch_line_fn 
     fcntl(write_fd, F_SETFL, 0); /* a child expects descriptors that block */
 
     pid_t pid = -1;
-    int r = spawn(argv, write_fd, &pid);
+    int r = spawn_start(&(struct spawn_options){.argv = argv, .detached = true}, write_fd, &pid);
     if (r < 0)
         return gidfs_error_errno(error, r, "%s: start", argv[0]);
     write_fd = fd_close(write_fd);

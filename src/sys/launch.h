@@ -5,9 +5,8 @@
 
 /*
  * Starts a program that goes to the background when it is ready (gidfs-view); spawn_run (sys/spawn.h) is for those that
- * answer. It gets
- * no descriptor but 0 (/dev/null), 1 and 2 (ours to read), no blocked signals, and a session of its own: what a
- * terminal sends to the service does not reach it. Thread-safe.
+ * answer. It gets no descriptor but 0 (/dev/null), 1 and 2 (ours to read), no blocked signals, and a session of its
+ * own: what a terminal sends to the service does not reach it. Thread-safe.
  *
  * Waits until the process that was started ends, at most timeout_ms: then it and its process group are killed and the
  * result is -ETIMEDOUT. 0 when it ended with status 0; else -EIO (or -ENOENT, -EACCES when there is no such program),

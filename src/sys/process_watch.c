@@ -2,6 +2,7 @@
 #include "sys/process_watch.h"
 
 #include "base/fd.h"
+#include "sys/fd_wait.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -108,19 +109,7 @@ pid_t process_first_child(pid_t pid)
 int process_wait_end(pid_t pid, unsigned int timeout_ms)
 {
     auto_fd int fd = open_process(pid);
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    gint64 end_us = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
-
     if (fd < 0)
         return fd == -ESRCH ? 0 : fd;
-    for (;;) {
-        gint64 left_ms = (end_us - g_get_monotonic_time() + 999) / 1000;
-        if (left_ms <= 0)
-            return -ETIMEDOUT;
-        int n = poll(&poll_fd, 1, (int)left_ms);
-        if (n > 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return -errno;
-    }
+    return fd_wait_readable(fd, g_get_monotonic_time() + (gint64)timeout_ms * 1000);
 }

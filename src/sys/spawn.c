@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * posix_spawn, because a fork of a threaded process of any size is slow and what may be done behind it is little.
+ */
 #include "sys/spawn.h"
 
 #include "base/fd.h"
+#include "sys/fd_wait.h"
 #include "sys/spawn_lock.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -32,6 +35,8 @@ static int add_fds(posix_spawn_file_actions_t *actions, const struct spawn_optio
 {
     posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO);
+    if (options->detached)
+        posix_spawn_file_actions_adddup2(actions, output, STDERR_FILENO);
     for (size_t i = 0; i < options->n_fds; i++) {
         copies[i] = fcntl(options->fds[i], F_DUPFD_CLOEXEC, ABOVE_ALL_FD);
         if (copies[i] < 0) {
@@ -45,17 +50,18 @@ static int add_fds(posix_spawn_file_actions_t *actions, const struct spawn_optio
     return 0;
 }
 
-static void set_attributes(posix_spawnattr_t *attributes)
+static void set_attributes(posix_spawnattr_t *attributes, bool detached)
 {
+    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawnattr_setsigmask(attributes, &none);
     posix_spawnattr_setsigdefault(attributes, &all);
-    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(attributes, detached ? flags | POSIX_SPAWN_SETSID : flags);
 }
 
-static int start(const struct spawn_options *options, int output, pid_t *ret_pid)
+int spawn_start(const struct spawn_options *options, int output, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -64,7 +70,7 @@ static int start(const struct spawn_options *options, int output, pid_t *ret_pid
     g_assert(options->n_fds <= MAX_FDS);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    set_attributes(&attributes);
+    set_attributes(&attributes, options->detached);
     int r = add_fds(&actions, options, output, copies);
     if (r == 0) {
         spawn_lock_for_child();
@@ -80,24 +86,16 @@ static int start(const struct spawn_options *options, int output, pid_t *ret_pid
 /* Reads until the other end is closed. */
 static int read_output(int fd, int timeout_ms, GString *output)
 {
-    gint64 deadline_us = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    gint64 end_us = timeout_ms ? g_get_monotonic_time() + (gint64)timeout_ms * 1000 : FD_WAIT_FOREVER;
     char buffer[4096];
     for (;;) {
-        gint64 left_ms = (deadline_us - g_get_monotonic_time()) / 1000;
-        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-        int n = poll(&poll_fd, 1, timeout_ms ? (int)MAX(left_ms, 0) : -1);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0)
-            return -ETIMEDOUT;
-        ssize_t got = n < 0 ? -1 : read(fd, buffer, sizeof(buffer));
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            return 0;
-        if (output->len + (size_t)got > MAX_OUTPUT)
+        int r = fd_wait_readable(fd, end_us);
+        ssize_t n = r < 0 ? r : read(fd, buffer, sizeof(buffer));
+        if (n <= 0)
+            return r < 0 ? r : n < 0 ? -errno : 0;
+        if (output->len + (size_t)n > MAX_OUTPUT)
             return -EMSGSIZE;
-        g_string_append_len(output, buffer, got);
+        g_string_append_len(output, buffer, n);
     }
 }
 
@@ -119,7 +117,7 @@ int spawn_run(const struct spawn_options *options, char **ret_output, int *ret_s
     if (pipe2(ends, O_CLOEXEC) < 0)
         return gidfs_error_errno(error, errno, "run %s", options->argv[0]);
     auto_fd int read_end = ends[0];
-    int r = start(options, ends[1], &pid);
+    int r = spawn_start(options, ends[1], &pid);
     fd_close(ends[1]);
     if (r < 0)
         return gidfs_error_errno(error, r, "run %s", options->argv[0]);

@@ -37,11 +37,9 @@ bool unix_peer_in_group(int fd, gid_t gid)
     return false;
 }
 
-int unix_peer_pid(const char *path, pid_t *ret_pid)
+int unix_connect(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    uid_t uid = 0;
-    gid_t gid = 0;
 
     if (strlen(path) >= sizeof(address.sun_path))
         return -ENAMETOOLONG;
@@ -49,5 +47,14 @@ int unix_peer_pid(const char *path, pid_t *ret_pid)
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return -errno;
-    return unix_peer_credentials(fd, &uid, &gid, ret_pid);
+    return fd_steal(&fd);
+}
+
+int unix_peer_pid(const char *path, pid_t *ret_pid)
+{
+    uid_t uid = 0;
+    gid_t gid = 0;
+
+    auto_fd int fd = unix_connect(path);
+    return fd < 0 ? fd : unix_peer_credentials(fd, &uid, &gid, ret_pid);
 }

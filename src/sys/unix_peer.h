@@ -5,10 +5,13 @@
 #include <sys/types.h>
 
 /*
- * The process that listens on the unix socket at path, without waiting for it: 0 with its pid; -ECONNREFUSED when
- * nobody listens any more, -ENOENT when there is no socket, -EAGAIN when it listens and has no room for us.
+ * A stream socket that is connected to the one at path and does not block, without waiting for who listens there:
+ * -ECONNREFUSED when nobody does any more, -ENOENT when there is no socket, -EAGAIN when it has no room for us.
  * Thread-safe.
  */
+int unix_connect(const char *path);
+
+/* The process that listens there, with the same errors. */
 int unix_peer_pid(const char *path, pid_t *ret_pid);
 
 /* The credentials of whoever is connected to fd. */
