@@ -147,8 +147,12 @@ static void switches_end(struct layers *layers)
 /* Into the index first, then a link of it to its name: a crash between leaves a name below that leads to the index. */
 static int place_by_index(struct copy_up *c, int parent_fd)
 {
-    int r = index_add(c->layers, c->from_layer, c->from_fd, c->temporary, c->fd, c->stx.stx_nlink);
-    return r < 0 ? r : inode_fd_link(c->fd, parent_fd, c->name);
+    int r = index_add(c->layers, c->from_layer, c->from_fd, c->temporary, c->fd);
+    FAULT_POINT("layers-index-link");
+    if (r == 0)
+        r = inode_fd_link(c->fd, parent_fd, c->name);
+    FAULT_POINT("layers-index-count");
+    return r < 0 ? r : index_set_n_links(c->layers, c->fd, c->stx.stx_nlink);
 }
 
 /* Puts the copy in its place, or nowhere if the inode has no name. The directory keeps its times. */

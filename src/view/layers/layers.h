@@ -92,6 +92,10 @@ int origin_write(const struct layers *layers, int fd, unsigned lower_layer, int 
 int origin_name(const struct layers *layers, unsigned lower_layer, int lower_fd, char ret_name[ORIGIN_NAME_SIZE]);
 int origin_name_of_copy(const struct layers *layers, int fd, char ret_name[ORIGIN_NAME_SIZE]);
 
+/* Opens (O_PATH) the lower object that fd was copied up from; ret_layer may be NULL. -ENODATA if there is none to be
+ * found. */
+int origin_open(const struct layers *layers, int fd, unsigned *ret_layer);
+
 /* The number of the object that fd was copied up from, as the view shows it: -ENODATA if there is none to be found. */
 int origin_read_ino(const struct layers *layers, int fd, uint64_t *ret_ino);
 
@@ -137,9 +141,17 @@ bool index_covers(const struct layers *layers, const struct statx *stx);
 /* An O_PATH descriptor of the copy of an object of a lower layer. -ENOENT if there is none. */
 int index_open(const struct layers *layers, unsigned lower_layer, int lower_fd);
 
-/* Moves a copy, which is called temporary in the work directory, into the index, with the links of its original. */
-int index_add(struct layers *layers, unsigned lower_layer, int lower_fd, const char *temporary, int fd,
-              uint32_t n_links);
+/*
+ * Moves a copy, which is called temporary in the work directory, into the index. Its links are those of its original
+ * until index_set_n_links().
+ */
+int index_add(struct layers *layers, unsigned lower_layer, int lower_fd, const char *temporary, int fd);
+
+/* Has the view show n_links of a copy as it is linked now. */
+int index_set_n_links(const struct layers *layers, int fd, uint32_t n_links);
+
+/* Completes what a crash between these two has left. Before anything is looked up. */
+void index_recover(const struct layers *layers);
 
 /* How many links the view shows of an object of the upper that has n_links itself. */
 uint32_t index_n_links(const struct layers *layers, int fd, uint32_t n_links);

@@ -277,6 +277,7 @@ int layers_start(struct layers *layers, struct view *view, struct places_state *
     layers->places = places_new(places);
     layers->listings = listings_new();
     layers->copy_ups = copy_ups_new();
+    index_recover(layers);
     layers->is_fixed = view->options->cache != VIEW_CACHE_NONE && !view->options->has_timeout;
     /* Nobody but the view changes the layers: what the kernel knows it may keep, unless told otherwise. */
     if (view->options->cache == VIEW_CACHE_AUTO && !view->options->has_timeout)

@@ -106,7 +106,7 @@ int origin_name_of_copy(const struct layers *layers, int fd, char ret_name[ORIGI
     return r;
 }
 
-int origin_read_ino(const struct layers *layers, int fd, uint64_t *ret_ino)
+int origin_open(const struct layers *layers, int fd, unsigned *ret_layer)
 {
     struct origin origin;
     struct handle handle;
@@ -120,12 +120,23 @@ int origin_read_ino(const struct layers *layers, int fd, uint64_t *ret_ino)
             continue; /* the same file system: asked already */
         if (!uuid->is_usable || memcmp(uuid->bytes, origin.uuid, sizeof(origin.uuid)) != 0)
             continue;
-        struct statx stx;
-        auto_fd int lower = handle_open(layer->root_fd, &handle, O_PATH);
-        if (lower < 0 || inode_fd_statx(lower, &stx) < 0)
+        int lower = handle_open(layer->root_fd, &handle, O_PATH);
+        if (lower < 0)
             continue;
-        *ret_ino = layers_ino(layers, i, stx.stx_ino);
-        return 0;
+        if (ret_layer)
+            *ret_layer = i;
+        return lower;
     }
     return -ENODATA;
+}
+
+int origin_read_ino(const struct layers *layers, int fd, uint64_t *ret_ino)
+{
+    struct statx stx;
+    unsigned layer;
+    auto_fd int lower = origin_open(layers, fd, &layer);
+    int r = lower < 0 ? lower : inode_fd_statx(lower, &stx);
+    if (r == 0)
+        *ret_ino = layers_ino(layers, layer, stx.stx_ino);
+    return r;
 }
