@@ -85,6 +85,25 @@ int path_check_view(const char *source, const char *mount_point, const char *con
     return 0;
 }
 
+int path_check_upper(const char *upper, const char *work, const char *const *lowers, const char *mount_point,
+                     GError **error)
+{
+    if (path_relate(upper, work) != PATH_APART)
+        return gidfs_error(error, EINVAL,
+                           "workdir %s: one of it and upperdir %s lies in the other; take an empty directory beside it",
+                           work, upper);
+    for (size_t i = 0; lowers[i]; i++) {
+        if (path_relate(lowers[i], upper) == PATH_SAME)
+            return gidfs_error(error, EINVAL, "upperdir %s: is a lower layer as well, which must not change", upper);
+    }
+    if (path_is_within(mount_point, upper) || path_is_within(mount_point, work))
+        return gidfs_error(error, EINVAL,
+                           "mount point %s: lies in the upperdir or workdir, so the view would contain itself; "
+                           "take one outside",
+                           mount_point);
+    return 0;
+}
+
 static int check_name(const char *what, const char *name, const char *punctuation, size_t max_length, GError **error)
 {
     size_t length = strlen(name);

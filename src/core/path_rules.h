@@ -42,6 +42,14 @@ const char *path_deepest_container(const char *path, const char *const *dirs);
 int path_check_view(const char *source, const char *mount_point, const char *const *views, GError **error);
 
 /*
+ * Whether the layers of a layered view go together, as for the kernel's overlayfs: upper and work apart, and the upper
+ * none of the NULL-terminated lowers; and whether it may be mounted there (B9). All paths are absolute and without
+ * links. -EINVAL with a message.
+ */
+int path_check_upper(const char *upper, const char *work, const char *const *lowers, const char *mount_point,
+                     GError **error);
+
+/*
  * Names that become file names and columns: letters, digits and _ . - (container ids: : and @ too), starting with a
  * letter or digit. Volume names have at most VOLUME_NAME_MAX bytes, container ids CONTAINER_ID_MAX. -EINVAL with a
  * message.

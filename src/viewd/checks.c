@@ -66,3 +66,24 @@ int checks_resolve(const char *source, bool nofollow, const char *mountpoint, ch
     *ret_mountpoint = g_steal_pointer(&real_mountpoint);
     return 0;
 }
+
+/* Without links; what is not there is for layers_open to tell. */
+static char *resolve_layer(const char *path)
+{
+    char *resolved = realpath(path, NULL);
+    char *copy = g_strdup(resolved ? resolved : path);
+    free(resolved);
+    return copy;
+}
+
+int checks_layers(const struct view_options *options, const char *mountpoint, GError **error)
+{
+    if (!options->upper_dir)
+        return 0;
+    g_autofree char *upper = resolve_layer(options->upper_dir), *work = resolve_layer(options->work_dir);
+    g_autoptr(GPtrArray) lowers = g_ptr_array_new_with_free_func(g_free);
+    for (size_t i = 0; i < options->n_lower_dirs; i++)
+        g_ptr_array_add(lowers, resolve_layer(options->lower_dirs[i]));
+    g_ptr_array_add(lowers, NULL);
+    return path_check_upper(upper, work, (const char *const *)lowers->pdata, mountpoint, error);
+}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "core/view_options.h"
 
 #include <stdbool.h>
 
@@ -12,3 +13,6 @@
  */
 int checks_resolve(const char *source, bool nofollow, const char *mountpoint, char **ret_source, char **ret_mountpoint,
                    GError **error);
+
+/* What must hold of the layers before the first of them is touched; mountpoint is what checks_resolve gave. */
+int checks_layers(const struct view_options *options, const char *mountpoint, GError **error);

@@ -138,6 +138,8 @@ static int prepare(struct setup *s, GError **error)
     raise_fd_limit();
     int r = checks_resolve(layered ? NULL : request->source, request->options->source_nofollow, request->mountpoint,
                            &s->source, &s->mountpoint, error);
+    if (r == 0 && layered)
+        r = checks_layers(request->options, s->mountpoint, error);
     if (r == 0) {
         r = inode_fd_init();
         if (r < 0)

@@ -63,6 +63,19 @@ class Shown(LayersTest):
         self.assertIn("workdir", self.refused(f"lowerdir={layers.lower[0]},upperdir={layers.upper}", source="x"))
         self.refused("lowerdir=", source="x")
 
+    def test_layers_that_do_not_go_together_are_refused(self):
+        """Nothing is made in an upper, nor changed in a lower layer, by a mistake in the options."""
+        layers = self.layers()
+        lower, upper, work = layers.lower[0], layers.upper, layers.work
+        link = layers.root / "link"
+        link.symlink_to(upper)
+        for directories in (upper, upper), (upper, link), (upper, upper / ".."), (layers.root, work):
+            options = f"lowerdir={lower},upperdir={directories[0]},workdir={directories[1]}"
+            self.assertIn("lies in the other", self.refused(options, source="x"))
+        self.assertIn("is a lower layer",
+                      self.refused(f"lowerdir={lower}:{upper},upperdir={link},workdir={work}", source="x"))
+        self.assertEqual(([], []), (os.listdir(upper), os.listdir(work)))
+
     def test_five_hundred_layers(self):
         layers = self.layers(0)
         for number in range(500):

@@ -103,6 +103,35 @@ static void test_where_a_view_may_go(void **state)
     }
 }
 
+static void test_uppers(void **state)
+{
+    static const char *const lowers[] = {"/l/app", "/l/base", NULL};
+    static const struct {
+        const char *upper, *work, *mount_point, *message;
+    } cases[] = {
+        {"/u", "/w", "/m", NULL},
+        {"/s/diff", "/s/diff2", "/s/merged", NULL},
+        {"/l", "/w", "/l/base", "mount point /l/base: lies in the upperdir"},
+        {"/l/app/u", "/w", "/l/base", NULL},
+        {"/u", "/u", "/m", "workdir /u: one of it and upperdir /u lies in the other"},
+        {"/u", "/u/w", "/m", "lies in the other"},
+        {"/w/u", "/w", "/m", "lies in the other"},
+        {"/l/base", "/w", "/m", "upperdir /l/base: is a lower layer as well"},
+        {"/u", "/w", "/u", "lies in the upperdir or workdir"},
+        {"/u", "/w", "/u/in/it", "lies in the upperdir or workdir"},
+        {"/u", "/w", "/w/work", "lies in the upperdir or workdir"},
+        {"/u", "/w", "/user", NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        int r = path_check_upper(cases[i].upper, cases[i].work, lowers, cases[i].mount_point, &error);
+        assert_int_equal(r, cases[i].message ? -EINVAL : 0);
+        if (r < 0 && !strstr(error->message, cases[i].message))
+            fail_msg("upper %s, work %s at %s: %s", cases[i].upper, cases[i].work, cases[i].mount_point,
+                     error->message);
+    }
+}
+
 static void test_names(void **state)
 {
     static const char *const good[] = {"a", "0", "data-1_x.y", "A..b"};
@@ -152,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_relations_go_by_component),
         cmocka_unit_test(test_the_deepest_container),
         cmocka_unit_test(test_where_a_view_may_go),
+        cmocka_unit_test(test_uppers),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_names_have_a_longest),
     };
