@@ -3,7 +3,7 @@
  * Keys of inodes: see source.h.
  *
  * Bytes of a key: 'H', number of the mount (2), type of the handle (4), the handle; or 'I', device (8), inode number
- * (8), birth time (8).
+ * (8), birth time (8). For source_identify() the number of the mount is 0 throughout.
  */
 #include "view/common/source.h"
 
@@ -161,6 +161,18 @@ bool source_key_of_name(const struct source_state *state, int dir_fd, const char
         return false;
     return handle_ino(&handle) == ret_stx->stx_ino && was_born_before(ret_stx, &begun) &&
            find_mount(state, ret_stx->stx_mnt_id, &mount) && key_of_handle(&handle, mount, ret_key);
+}
+
+void source_identify(const struct source_state *state, int dir_fd, const char *name, struct inode_key *ret_key)
+{
+    struct handle handle;
+    struct statx stx;
+    ret_key->n_bytes = 0;
+    int r = state->handles ? handle_of_name(dir_fd, name, &handle) : -EOPNOTSUPP;
+    if (r == -ENOENT || (r == 0 && key_of_handle(&handle, 0, ret_key)))
+        return;
+    if (inode_fd_statx_at(dir_fd, name, &stx) == 0)
+        key_without_handle(&stx, ret_key);
 }
 
 uint64_t source_find(struct source_state *state, struct inode_table *inodes, const struct handle *handle, unsigned *at)

@@ -46,6 +46,12 @@ bool source_key_of_name(const struct source_state *state, int dir_fd, const char
                         struct inode_key *ret_key);
 
 /*
+ * Who is at a name, by one system call where there are handles: for comparing with what this function said before, and
+ * for nothing else. n_bytes 0 if nobody is.
+ */
+void source_identify(const struct source_state *state, int dir_fd, const char *name, struct inode_key *ret_key);
+
+/*
  * The nodeids of the inodes with this handle, one with each call, 0 at the end; *at starts with 0. There is one for
  * each mount that the tree holds, and for each file system that has such a handle.
  */

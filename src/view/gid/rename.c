@@ -25,7 +25,7 @@ static int rename_once(void *data)
     return renameat2(n->old_dir.fd, n->old_name, n->new_dir.fd, n->new_name, n->flags) < 0 ? -errno : 0;
 }
 
-/* Who is at a name; n_bytes 0 if nobody is. */
+/* The key of who is at a name; n_bytes 0 if nobody is. */
 static void identify(const struct view *view, const struct dir *dir, const char *name, struct inode_key *ret_key)
 {
     struct statx stx;
@@ -41,13 +41,16 @@ static bool same(const struct inode_key *a, const struct inode_key *b)
     return a->n_bytes == b->n_bytes && memcmp(a->bytes, b->bytes, a->n_bytes) == 0;
 }
 
-/* Whether who was at the old name is at the new one now, and, in an exchange, the other way round. */
+/*
+ * Whether who was at the old name is at the new one now, and, in an exchange, the other way round. Two names of one
+ * inode are left as they are: that is done again without harm.
+ */
 static bool has_happened(void *data, const struct inode_key *subject, const struct inode_key *object)
 {
     struct renaming *n = data;
     struct inode_key at_old, at_new;
-    identify(n->view, &n->old_dir, n->old_name, &at_old);
-    identify(n->view, &n->new_dir, n->new_name, &at_new);
+    source_identify(n->view->source, n->old_dir.fd, n->old_name, &at_old);
+    source_identify(n->view->source, n->new_dir.fd, n->new_name, &at_new);
     if (!same(&at_new, subject) || same(subject, object))
         return false;
     return n->flags & RENAME_EXCHANGE ? same(&at_old, object) : !same(&at_old, subject);
@@ -55,9 +58,10 @@ static bool has_happened(void *data, const struct inode_key *subject, const stru
 
 static int rename_between(struct renaming *n)
 {
-    struct inode_key subject, object;
-    identify(n->view, &n->old_dir, n->old_name, &subject);
-    identify(n->view, &n->new_dir, n->new_name, &object);
+    struct inode_key subject, object = {0};
+    source_identify(n->view->source, n->old_dir.fd, n->old_name, &subject);
+    if (n->flags & RENAME_EXCHANGE)
+        source_identify(n->view->source, n->new_dir.fd, n->new_name, &object);
     return journal_run_rename(rename_once, n, &subject, &object, has_happened);
 }
 
