@@ -51,7 +51,7 @@ struct inode {
     uint64_t n_lookups; /* under the table's lock */
     uint32_t generation;
     int32_t fd;         /* O_PATH (or more), -1: none; in the table shared with the keeper */
-    int32_t backing_id; /* 0: none */
+    int32_t backing_id; /* 0: none. While nobody has the inode open it is kept as long as fd is, for the next open. */
     uint32_t n_opens;
     _Atomic uint16_t flags;
     uint16_t n_fd_users; /* of fd right now; under the table's lock */

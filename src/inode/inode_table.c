@@ -9,8 +9,8 @@
  * of record numbers in which stale entries are allowed (the record lost its descriptor since) and dropped as the hand
  * meets them. A descriptor in use (n_fd_users) is never closed.
  *
- * Locks: `lock` is innermost and short, no system call but close() and dup3() is made under it. The striped open locks
- * are taken before it.
+ * Locks: `lock` is innermost and short, no system call is made under it but close(), dup3() and the dropping of a
+ * backing id. The striped open locks are taken before it.
  */
 #include "inode/inode_table.h"
 
@@ -203,8 +203,18 @@ static int release_fd(struct inode_table *t, struct inode *inode)
     return fd_steal(&inode->fd);
 }
 
+/* Noted until it is dropped: dropping it twice does no harm. */
+static void drop_backing(struct inode_table *t, struct inode *inode)
+{
+    if (inode->backing_id != 0 && t->config.drop_backing)
+        t->config.drop_backing(t->config.data, inode->backing_id);
+    inode->backing_id = 0;
+}
+
 static void close_fd(struct inode_table *t, struct inode *inode)
 {
+    if (inode->n_opens == 0) /* nor is an open being counted: that uses the descriptor, or has pinned it */
+        drop_backing(t, inode);
     fd_close(release_fd(t, inode));
 }
 
@@ -285,6 +295,8 @@ static int rebuild(struct inode_table *t)
     for (uint32_t i = 0; i < n_used; i++) {
         struct inode *inode = &t->records[i];
         inode->n_fd_users = 0;
+        if (inode->n_opens == 0)
+            drop_backing(t, inode);
         if (inode->nodeid == 0 || inode->n_lookups == 0) {
             inode->nodeid = 0;
             inode->generation++; /* a forget may have come too far to be seen, and not far enough to count this */
@@ -463,6 +475,7 @@ static void free_record(struct inode_table *t, struct inode *inode, struct inode
 {
     uint32_t index = index_of(t, inode);
     unchain(t, index);
+    drop_backing(t, inode);
     __atomic_store_n(&inode->nodeid, 0, __ATOMIC_RELEASE);
     FAULT_POINT("forget-freed");
     inode->n_lookups = 0;
@@ -479,21 +492,17 @@ bool inode_table_forget_taking(struct inode_table *t, uint64_t nodeid, uint64_t 
                                struct inode_remains *ret_remains)
 {
     bool freed = false;
-    int32_t backing_id = 0;
     pthread_mutex_lock(&t->lock);
     struct inode *inode = nodeid == 1 ? NULL : get_locked(t, nodeid); /* the root is never forgotten */
     uint64_t n_left = count_begin_forget(t->config.state, inode, nodeid, n_lookups);
     if (inode && n_left > 0) {
         inode->n_lookups = n_left;
     } else if (inode) {
-        backing_id = inode->backing_id;
         free_record(t, inode, ret_remains);
         freed = true;
     }
     count_end(t->config.state);
     pthread_mutex_unlock(&t->lock);
-    if (backing_id != 0 && t->config.drop_backing)
-        t->config.drop_backing(t->config.data, backing_id);
     return freed;
 }
 
@@ -627,14 +636,6 @@ void inode_table_unpin_fd(struct inode_table *t, struct inode *inode)
         t->n_fds++;
         remember_cached(t, index_of(t, inode));
     }
-    pthread_mutex_unlock(&t->lock);
-}
-
-void inode_table_drop_fd(struct inode_table *t, struct inode *inode)
-{
-    pthread_mutex_lock(&t->lock);
-    if (may_evict(inode))
-        close_fd(t, inode);
     pthread_mutex_unlock(&t->lock);
 }
 

@@ -25,7 +25,7 @@ struct inode_table_config {
     int (*open_key)(void *data, const struct inode *inode);
     /* The lasting nodeid of a key (2 to INODE_ID_MADE - 1), or 0 for a made one. NULL: every nodeid is made. */
     uint64_t (*lasting_id)(const struct inode_key *key);
-    /* An inode was forgotten that still had a backing id: its open count had been left too high. May be NULL. */
+    /* Gives a backing id back to the kernel. Called with the table's lock held. NULL: there are none. */
     void (*drop_backing)(void *data, int32_t backing_id);
     void *data;
 };
@@ -105,9 +105,6 @@ void inode_table_put_fd(struct inode_table *table, struct inode *inode);
  */
 int inode_table_pin_fd(struct inode_table *table, struct inode *inode);
 void inode_table_unpin_fd(struct inode_table *table, struct inode *inode);
-
-/* Drops the cached descriptor (unless in use), so that the next user opens the key again. */
-void inode_table_drop_fd(struct inode_table *table, struct inode *inode);
 
 /* A lock for the open state of an inode (n_opens, backing_id). One thread never holds two of them. */
 void inode_table_lock(struct inode_table *table, const struct inode *inode);

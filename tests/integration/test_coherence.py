@@ -1,4 +1,5 @@
 """Changes behind a view are seen in it (behaviour B10), also where the kernel has cached what was there before."""
+import errno
 import os
 import pathlib
 import random
@@ -100,6 +101,34 @@ class Changes(Fresh):
         self.becomes(6, modified, shown)
         os.truncate(file, 0)
         self.becomes(0, size, shown)
+
+    def test_what_is_kept_of_a_file_that_was_read_opens_nothing_else(self):
+        """Its descriptor is kept, and the kernel's access to its data: not for a name that has become another's."""
+        disk, shown = self.source / "file", self.path / "file"
+        for number in range(20):
+            disk.write_text(f"old {number}")
+            self.becomes(f"old {number}", shown.read_text)
+            self.assertEqual(f"old {number}", shown.read_text())
+            disk.unlink()
+            self.becomes(errno.ENOENT, shown.read_text)
+            disk.write_text("new")
+            self.becomes("new", shown.read_text)
+            (self.source / "other").write_text("another")
+            os.rename(self.source / "other", disk)
+            self.becomes("another", shown.read_text)
+            disk.write_text("changed in place")
+            self.assertEqual("changed in place", shown.read_text())
+            shown.unlink()
+
+    def test_a_file_that_was_read_leaves_the_disk_when_it_is_removed(self):
+        disk, shown, n_bytes = self.source / "file", self.path / "file", 16 << 20
+        for remove in (disk.unlink, shown.unlink):
+            with self.subTest(remove=remove):
+                disk.write_bytes(os.urandom(n_bytes))
+                self.becomes(n_bytes, lambda: len(shown.read_bytes()))
+                before = free_bytes(self.source)
+                remove()
+                self.becomes(True, lambda: free_bytes(self.source) > before + n_bytes * 3 // 4)
 
     def test_an_open_file_shows_what_was_written_and_that_it_was_removed(self):
         (self.source / "file").write_text("1")
@@ -317,6 +346,12 @@ def outcome(ask, *arguments):
 
 def size(path):
     return os.stat(path).st_size
+
+
+def free_bytes(path):
+    run(["sync", "-f", path])
+    state = os.statvfs(path)
+    return state.f_bfree * state.f_frsize
 
 
 def mode(path):

@@ -182,7 +182,7 @@ class AtEachStep(Survival):
 
     COMMON = ("request-read", "request-noted", "request-answered")
     JOURNAL = ("journal-begun", "journal-undone", "journal-done")
-    OPEN = ("open-backing", "open-begun", "open-counted")
+    OPEN = ("backing-closed", "open-backing", "open-begun", "open-counted")
 
     once = ()  # points that a successor does not come to again
 
@@ -288,12 +288,13 @@ class AtEachStep(Survival):
         name.write_text("x" * 1000)
 
         def open_and_close():
-            with open(name, "rb") as first, open(name, "rb") as second:
+            # What is opened for reading may find the backing id of an earlier open; a writer never does.
+            with open(name, "r+b") as first, open(name, "rb") as second:
                 self.assertEqual(first.read(), second.read())
             self.control.ask("stats")
 
         self.at_each(self.OPEN + self.COMMON, open_and_close)
-        self.at_each(("release-begun", "release-closed", "release-counted"), open_and_close)
+        self.at_each(("release-begun", "release-counted"), open_and_close)
         # Nothing of that may have left its mark: files of this inode still open in every way.
         open_and_close()
         with open(name, "r+b") as file:

@@ -5,6 +5,10 @@
  * An inode's open files all do their I/O the same way, as the kernel demands: the first open decides, and what it
  * decided holds until the last release (n_opens in the inode's record). One backing id serves them all.
  *
+ * The id is kept beyond the last release, so that a file which is opened again and again costs no more than an answer.
+ * It stands for an O_PATH descriptor that the table keeps anyhow, and is dropped with it: so it keeps neither a program
+ * from being written, nor a lease from being given, nor a removed file on the disk for longer than that.
+ *
  * The fh of an open file is its open flags: it means the same to whichever worker gets it.
  */
 #include "base/fault.h"
@@ -21,10 +25,25 @@
 #include <fcntl.h>
 #include <string.h>
 
+static bool opens_for_writing(int open_flags)
+{
+    return (open_flags & O_ACCMODE) != O_RDONLY;
+}
+
+/*
+ * Whether the backing id of an earlier open will do. A writer needs one of its own: it is with the group of who was
+ * first that the kernel writes, and may clear set-id bits.
+ */
+static bool is_chosen_already(const struct inode *inode, int open_flags)
+{
+    return inode->n_opens > 0 || (inode->backing_id != 0 && !opens_for_writing(open_flags));
+}
+
 /* Decides how the inode's files do their I/O, at the first open. With the inode locked. */
 static void choose_io(struct view *view, struct inode *inode, int fd)
 {
     int32_t id;
+    view_drop_backing(view, inode);
     atomic_fetch_and(&inode->flags, (uint16_t)~INODE_FLAG_PASSTHROUGH);
     if (!atomic_load_explicit(&view->passthrough, memory_order_relaxed))
         return;
@@ -40,11 +59,6 @@ static void choose_io(struct view *view, struct inode *inode, int fd)
         if (atomic_exchange(&view->passthrough, false))
             log_info("data goes through the server: passthrough is not possible here: %s", g_strerror(-r));
     }
-}
-
-static bool opens_for_writing(int open_flags)
-{
-    return (open_flags & O_ACCMODE) != O_RDONLY;
 }
 
 /* Notes a change of the open count before and after it is made. With the inode locked. */
@@ -89,7 +103,7 @@ static void count_open(struct view *view, struct inode *inode, int fd, int open_
     inode_table_lock(view->inodes, inode);
     note_change(inode, open_flags, false);
     inode_table_pin_fd(view->inodes, inode); /* best effort: see inode_table.h */
-    if (inode->n_opens == 0)
+    if (!is_chosen_already(inode, open_flags))
         choose_io(view, inode, fd);
     FAULT_POINT("open-begun");
     inode->n_opens++;
@@ -105,8 +119,14 @@ void view_drop_backing(struct view *view, struct inode *inode)
 {
     if (inode->backing_id != 0)
         fuse_dev_backing_close(view->dev_fd, inode->backing_id);
-    FAULT_POINT("release-closed");
+    FAULT_POINT("backing-closed");
     inode->backing_id = 0; /* after the other: closing one twice does no harm */
+}
+
+/* The inode of a layered view may be another file when it is opened next; and without a descriptor nobody drops it. */
+static bool keeps_backing(const struct view *view, const struct inode *inode)
+{
+    return !view->hooks && atomic_load(&inode->flags) & INODE_FLAG_FD_PINNED;
 }
 
 void view_count_release(struct view *view, struct inode *inode, int open_flags)
@@ -114,7 +134,7 @@ void view_count_release(struct view *view, struct inode *inode, int open_flags)
     inode_table_lock(view->inodes, inode);
     note_change(inode, open_flags, true);
     bool last = inode->n_opens == 1;
-    if (last)
+    if (last && !keeps_backing(view, inode))
         view_drop_backing(view, inode);
     FAULT_POINT("release-begun");
     if (inode->n_opens > 0)

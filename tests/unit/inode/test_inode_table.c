@@ -18,7 +18,7 @@
 struct fixture {
     struct inode_state *state;
     struct inode_table *table;
-    unsigned n_opened;
+    unsigned n_opened, n_dropped;
     int fail_next;
 };
 
@@ -35,11 +35,21 @@ static int open_null(void *data, const struct inode *inode)
     return open("/dev/null", O_PATH | O_CLOEXEC);
 }
 
+static void count_dropped(void *data, int32_t backing_id)
+{
+    struct fixture *f = data;
+    f->n_dropped++;
+}
+
 static struct inode_table *new_table(struct fixture *f)
 {
     struct inode_table *table;
-    struct inode_table_config config = {
-        .state = f->state, .n_fds_max = 8, .n_pinned_max = 4, .open_key = open_null, .data = f};
+    struct inode_table_config config = {.state = f->state,
+                                        .n_fds_max = 8,
+                                        .n_pinned_max = 4,
+                                        .open_key = open_null,
+                                        .drop_backing = count_dropped,
+                                        .data = f};
     assert_int_equal(inode_table_new(&config, &table), 0);
     return table;
 }
@@ -209,28 +219,68 @@ static void test_pinned_descriptors_stay_up_to_their_limit(void **state)
     assert_int_equal(inode_table_pin_fd(f->table, intern(f, 4)), 0);
 }
 
+static void use_fd_of(struct fixture *f, struct inode *inode)
+{
+    assert_true(inode_table_get_fd(f->table, inode) >= 0);
+    inode_table_put_fd(f->table, inode);
+}
+
+/* Uses others until the descriptor of this one is closed. */
+static void need_others_more(struct fixture *f, const struct inode *inode)
+{
+    for (unsigned i = 0; inode->fd >= 0; i = (i + 1) % 50)
+        use_fd_of(f, intern(f, 100 + i));
+}
+
 static void test_a_descriptor_is_not_closed_as_it_is_adopted(void **state)
 {
     struct fixture *f = *state;
     struct inode *inode = intern(f, 0);
-    for (unsigned i = 0; i < 100; i++) { /* each leaves an entry behind in the list of cached ones */
-        assert_true(inode_table_get_fd(f->table, inode) >= 0);
-        inode_table_put_fd(f->table, inode);
-        inode_table_drop_fd(f->table, inode);
+    for (unsigned i = 0; i < 100; i++) {
+        use_fd_of(f, inode);
+        inode_table_pin_fd(f->table, inode);
+        inode_table_unpin_fd(f->table, inode); /* leaves a second entry in the list of cached ones */
+        need_others_more(f, inode);
     }
+}
+
+static void test_a_kept_backing_id_goes_with_the_descriptor(void **state)
+{
+    struct fixture *f = *state;
+    struct inode *kept = intern(f, 0), *open = intern(f, 1), *forgotten = intern(f, 2), *left = intern(f, 3);
+    kept->backing_id = 10;
+    use_fd_of(f, kept);
+    open->backing_id = 11;
+    open->n_opens = 1;
+    use_fd_of(f, open);
+    need_others_more(f, kept);
+    need_others_more(f, open);
+    assert_int_equal(kept->backing_id, 0);
+    assert_int_equal(open->backing_id, 11);
+    assert_int_equal(f->n_dropped, 1);
+
+    forgotten->backing_id = 12;
+    inode_table_forget(f->table, forgotten->nodeid, 1);
+    assert_int_equal(f->n_dropped, 2);
+
+    left->backing_id = 13;
+    inode_table_free(f->table);
+    f->table = new_table(f);
+    assert_int_equal(left->backing_id, 0);
+    assert_int_equal(open->backing_id, 11);
+    assert_int_equal(f->n_dropped, 3);
 }
 
 static void test_running_out_of_descriptors_evicts_and_tries_again(void **state)
 {
     struct fixture *f = *state;
     struct inode *a = intern(f, 0), *b = intern(f, 1);
-    inode_table_get_fd(f->table, a);
-    inode_table_put_fd(f->table, a);
+    use_fd_of(f, a);
     f->fail_next = -EMFILE;
     assert_true(inode_table_get_fd(f->table, b) >= 0);
     inode_table_put_fd(f->table, b);
     assert_true(f->fail_next == 0);
-    inode_table_drop_fd(f->table, b);
+    need_others_more(f, b);
     f->fail_next = -ESTALE;
     assert_int_equal(inode_table_get_fd(f->table, b), -ESTALE);
 }
@@ -372,6 +422,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_descriptor_in_use_is_not_closed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pinned_descriptors_stay_up_to_their_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_descriptor_is_not_closed_as_it_is_adopted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_kept_backing_id_goes_with_the_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_running_out_of_descriptors_evicts_and_tries_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_move_changes_key_and_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_successor_finds_what_was_there, setup, teardown),
