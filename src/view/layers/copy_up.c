@@ -90,6 +90,19 @@ struct copy_up {
     bool is_metacopy;
 };
 
+/*
+ * The data that copy_object() has left out: that of a file whose metadata alone is below, or those of a big file,
+ * unless they may stay there. As in copy_object(), they are on the disk before the name of the copy is.
+ */
+static int add_data(struct copy_up *c, int readable, int data_fd)
+{
+    int r = data_fd >= 0 ? metacopy_copy_data(data_fd, c->fd, &c->st)
+                         : metacopy_make(c->layers, c->fd, readable, &c->st, &c->is_metacopy);
+    if (r == 0 && !c->is_metacopy && c->layers->sync && fsync(c->fd) < 0)
+        r = -errno;
+    return r;
+}
+
 /* Makes the copy in the work directory. */
 static int make_copy(struct copy_up *c)
 {
@@ -115,10 +128,8 @@ static int make_copy(struct copy_up *c)
         marks_temporary_name(c->layers, c->temporary);
         r = copy_object(&job, c->layers->work_fd, c->temporary, &c->fd);
     } while (r == -EEXIST);
-    if (r == 0 && leave_data)
-        r = metacopy_make(c->layers, c->fd, readable, &c->st, &c->is_metacopy);
-    else if (r == 0 && has_data_below && c->extent != COPY_UP_EMPTY)
-        r = metacopy_copy_data(data_fd, c->fd, &c->st);
+    if (r == 0 && (leave_data || has_data_below) && c->extent != COPY_UP_EMPTY)
+        r = add_data(c, readable, data_fd);
     creds_set_fsetid(false);
     if (r < 0) {
         marks_discard(c->layers, c->temporary);
