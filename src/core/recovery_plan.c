@@ -6,7 +6,7 @@
  *
  * The rules of identity:
  *  - a view is what is mounted at its place in our own directory; a fuse.gidfs of another source there is a mix-up and
- *    is replaced;
+ *    is replaced; the path of its source tells, unless more is known of it;
  *  - an attachment is ours by its mount id in the same boot and its view's device, wherever it is: a directory above it
  *    may have been renamed. A mount id alone proves nothing: the kernel hands it out again. The device at the target
  *    counts only while no id is on record, and only if no other row has that mount: an update may have one row that
@@ -297,17 +297,20 @@ static void plan_releases(struct planner *p)
     }
 }
 
-/* Only gidfs's own type says whose source it shows; a stand-in of another type is taken for what it claims to be. */
-static bool shows_another_source(const struct recovery_mount *mount, const char *source)
+/*
+ * Only gidfs's own type says whose source it shows; a stand-in of another type is taken for what it claims to be. A
+ * directory that was renamed since is still the same.
+ */
+static bool shows_another_source(const struct recovery_mount *mount, const struct recovery_volume *v)
 {
-    return strcmp(mount->fstype, "fuse.gidfs") == 0 && strcmp(mount->source, source) != 0;
+    return strcmp(mount->fstype, "fuse.gidfs") == 0 && strcmp(mount->source, v->source) != 0 && !v->source_shown;
 }
 
 static const char *why_view_is_wrong(const struct recovery_mount *mount, const struct recovery_volume *v)
 {
     if (v->view_dead)
         return "no process serves it";
-    return shows_another_source(mount, v->source) ? "it shows another source" : NULL;
+    return shows_another_source(mount, v) ? "it shows another source" : NULL;
 }
 
 static void plan_view(struct planner *p, const struct recovery_volume *v)

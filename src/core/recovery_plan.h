@@ -49,8 +49,9 @@ struct recovery_volume {
     enum recovery_state state;
     bool sandbox;
     bool source_gone;
-    bool view_dead; /* mounted, but known to have no process behind it */
-    bool busy;      /* an operation on it is under way: it and its attachments are left alone */
+    bool source_shown; /* known to be what is mounted at the view's place, whatever path it had then */
+    bool view_dead;    /* mounted, but known to have no process behind it */
+    bool busy;         /* an operation on it is under way: it and its attachments are left alone */
     bool same_boot;
 };
 

@@ -53,8 +53,10 @@ static void probe_volume(struct registry *registry, const char *name)
     operation_begin(volume, false);
     g_mutex_unlock(&registry->lock);
     bool is_alive = view_is_alive(registry, volume);
+    bool is_shown = is_alive && file_id_is_shown(volume->view, volume->row->source);
     g_mutex_lock(&registry->lock);
     volume->dead = !is_alive;
+    volume->source_shown = is_shown;
     operation_end(registry, volume, NULL);
 }
 
@@ -152,6 +154,7 @@ static void collect_volume(struct registry *registry, const struct volume *volum
         .state = state_of(row->state),
         .sandbox = row->kind == VOLUME_SANDBOX,
         .source_gone = volume->source_gone,
+        .source_shown = volume->source_shown,
         .view_dead = volume->dead,
         .busy = volume->operation != NULL,
         .same_boot = is_same_boot(registry, row->boot_id),

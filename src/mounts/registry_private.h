@@ -44,6 +44,7 @@ struct volume {
     pid_t keeper_pid;            /* 0: unknown; atomic: an operation sets it without the lock */
     bool dead;                   /* mounted, and nobody serves it */
     bool source_gone;            /* when it was last looked for */
+    bool source_shown;           /* by what is mounted at the view's place; looked at with source_gone */
 };
 
 struct registry {

@@ -154,3 +154,15 @@ enum file_id_fate file_id_find(const struct file_id *id, const char *path, gbool
     }
     return find_elsewhere(id, path, ret_path);
 }
+
+bool file_id_is_shown(const char *view, const char *source)
+{
+    const unsigned int mask = STATX_INO | STATX_BTIME;
+    struct statx shown, own;
+
+    if (statx(AT_FDCWD, view, AT_SYMLINK_NOFOLLOW, mask, &shown) < 0 ||
+        statx(AT_FDCWD, source, AT_SYMLINK_NOFOLLOW, mask, &own) < 0)
+        return false;
+    return (shown.stx_mask & own.stx_mask & mask) == mask && shown.stx_ino == own.stx_ino &&
+           shown.stx_btime.tv_sec == own.stx_btime.tv_sec && shown.stx_btime.tv_nsec == own.stx_btime.tv_nsec;
+}

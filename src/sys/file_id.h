@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -38,3 +39,9 @@ enum file_id_fate {
  * the handle at the path is the same. *ret_path is set for FILE_ID_MOVED only, and is the caller's.
  */
 enum file_id_fate file_id_find(const struct file_id *id, const char *path, gboolean other_boot, char **ret_path);
+
+/*
+ * Whether the gidfs view that is mounted at view shows the directory at source, by whatever path it was mounted: its
+ * root has that inode number and birth time. False too where they can't be asked for. May wait for the view.
+ */
+bool file_id_is_shown(const char *view, const char *source);

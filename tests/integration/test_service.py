@@ -585,6 +585,31 @@ class Survival(ServiceTest):
         wait_until(lambda: self.volumes()["data"]["source"] == str(self.source / "new"), "the volume to follow")
         self.assertTrue(self.create("data", self.source / "new")["reused"])
 
+    def test_a_view_whose_source_was_moved_is_adopted(self):
+        """By the start of a service that saw the move, and of one that did not."""
+        source = self.make_source("first")
+        view = self.create("data", source)
+        if run(["stat", "-c", "%W", view["view"]]).stdout.strip() == "0":
+            self.skipTest("the kernel asks no view for birth times (Linux 6.6)")
+        target = self.new_directory(prefix="target-")
+        self.addCleanup(run, ["umount", "-lq", target], check=False)
+        self.attach("data", target)
+        mounted = mount_entry(view["view"])["device"], mount_entry(target)["device"]
+        source = source.rename(self.source / "second")
+        wait_until(lambda: self.volumes()["data"]["source"] == str(source), "the volume to follow")
+        self.service.stop()
+        self.service.start()
+        source = source.rename(self.source / "third")
+        wait_until(lambda: self.volumes()["data"]["source"] == str(source), "the volume to follow")
+        self.service.stop()
+        source = source.rename(self.source / "fourth")
+        self.service.start()
+        self.assertEqual(self.volumes()["data"]["source"], str(source))
+        self.assertEqual((mount_entry(view["view"])["device"], mount_entry(target)["device"]), mounted)
+        self.assertEqual(self.volumes()["data"]["keeper_pid"], view["keeper_pid"])
+        self.detach(target)
+        self.remove("data")
+
     def test_one_service_for_one_table(self):
         other = Service("--gid-range", self.ranges, directory=self.service.state_dir.parent)
         with self.assertRaises(AssertionError) as caught:

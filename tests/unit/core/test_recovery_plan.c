@@ -129,6 +129,15 @@ static void test_a_view_of_another_source_is_replaced(void **state)
                "mount attachment a /c/data 0\n");
 }
 
+/* The directory was renamed while its view was up: the mount table has its old path for as long as the view lives. */
+static void test_a_view_of_a_renamed_source_is_adopted(void **state)
+{
+    struct world w = usual();
+    w.mounts[0].source = w.mounts[1].source = "/srv/old-name";
+    w.volume.source_shown = true;
+    expect(&w, "adopt view a /run/gidfs/views/a 31\nadopt attachment a /c/data 32\n");
+}
+
 static void test_a_dead_view_is_replaced_with_its_attachments(void **state)
 {
     struct world w = usual();
@@ -370,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_reboot),
         cmocka_unit_test(test_a_reused_mount_id_is_not_ours),
         cmocka_unit_test(test_a_view_of_another_source_is_replaced),
+        cmocka_unit_test(test_a_view_of_a_renamed_source_is_adopted),
         cmocka_unit_test(test_a_dead_view_is_replaced_with_its_attachments),
         cmocka_unit_test(test_an_attach_that_was_killed),
         cmocka_unit_test(test_a_detach_that_was_killed),
