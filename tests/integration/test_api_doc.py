@@ -4,7 +4,6 @@ import pathlib
 import re
 
 from harness import MountTest, Service, main
-from harness.api import call
 
 TEXT = (pathlib.Path(__file__).resolve().parents[2] / "docs/api.md").read_text()
 
@@ -31,14 +30,12 @@ class ApiDocTest(MountTest):
     def setUp(self):
         super().setUp()
         self.service = Service("--gid-range", "50000-50009", directory=self.new_directory(prefix="service-"))
-        self.addCleanup(self.service.drain)
+        self.addCleanup(self.service.discard)
+        self.call = self.service.call
         self.service.start()
         self.data = self.source / "data"
         self.data.mkdir()
         self.target = pathlib.Path(self.new_directory(prefix="target-"))
-
-    def call(self, method, path, body=None):
-        return call(self.service.socket_path, method, path, body)[1]
 
     def test_examples(self):
         volume = self.call("POST", "/v1/volumes", {"name": "data", "source": str(self.data)})

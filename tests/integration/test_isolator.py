@@ -7,10 +7,8 @@ import shutil
 import signal
 import subprocess
 import threading
-import unittest
 
-from harness import MountTest, Service, is_mount_point, main, run, skip_file, wait_until
-from harness.api import call
+from harness import MountTest, Service, is_mount_point, main, skip_file, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GIDFS_BUILD_DIR", "build")).resolve()
@@ -39,21 +37,12 @@ class IsolatorTest(MountTest):
         self.work.chmod(0o755)
         self.isolator = self.build(self.work)
         self.service = Service("--gid-range", "50000-50009", directory=self.new_directory(prefix="service-"))
-        self.addCleanup(self.end_service)
+        self.addCleanup(self.service.discard)
+        self.call = self.service.call
         self.service.start()
         self.data = self.source / "data"
         self.data.mkdir(mode=0o770)
         self.volume = self.call("POST", "/v1/volumes", {"name": "data", "source": str(self.data)})
-
-    def end_service(self):
-        self.service.stop()
-        views = self.service.run_dir / "views"
-        for name in os.listdir(views) if views.exists() else []:
-            while is_mount_point(views / name):
-                run(["umount", "-l", views / name])
-
-    def call(self, method, path, body=None):
-        return call(self.service.socket_path, method, path, body)[1]
 
     def new_root(self, name):
         root = self.work / name

@@ -7,7 +7,6 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import threading
 import time
 import unittest

@@ -2,7 +2,6 @@
 be opened, so that each inode takes a descriptor."""
 import errno
 import os
-import pathlib
 import resource
 import shutil
 import subprocess

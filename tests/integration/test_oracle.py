@@ -10,7 +10,6 @@ GIDFS_TEST_SEED=n plays one seed only, GIDFS_TEST_LENGTH=n makes scripts longer,
 import os
 import pathlib
 import stat
-import unittest
 
 from harness import CAP_FSETID, Actor, MountTest, drop_capability, entries, main, run, snapshot
 from oracle import operations

@@ -9,10 +9,9 @@ import stat
 import subprocess
 import tempfile
 import threading
-import unittest
 
 from harness import Actor, MountTest, Service, binary, is_mount_point, main, mount_entry, run, snapshot, wait_until
-from harness.api import ApiError, call
+from harness.api import ApiError
 
 class ServiceTest(MountTest):
     """self.service runs on self.ranges with directories of its own; self.sources is where volumes' sources go."""
@@ -23,22 +22,13 @@ class ServiceTest(MountTest):
     def setUp(self):
         super().setUp()
         self.service = Service("--gid-range", self.ranges, directory=self.new_directory(prefix="service-"))
-        self.addCleanup(self.end_service)
+        self.addCleanup(self.service.discard)
+        self.call = self.service.call
         self.service.start()
-
-    def end_service(self):
-        self.service.stop()
-        views = self.service.run_dir / "views"
-        for name in os.listdir(views) if views.exists() else []:
-            while is_mount_point(views / name):
-                run(["umount", "-l", views / name])
 
     def restart(self, *more, kill=False):
         (self.service.kill if kill else self.service.stop)()
         self.service.start(*more)
-
-    def call(self, method, path, body=None):
-        return call(self.service.socket_path, method, path, body)[1]
 
     def make_source(self, name="src"):
         path = self.source / name

@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 """The API as strangers meet it: HTTP of any kind, who may call, how much, and how errors look."""
 import json
-import os
 import socket
 import subprocess
 import time
-import unittest
 
 from harness import Actor, MountTest, Service, main, scaled
 from harness.api import ApiError, UnixConnection, call, send_raw

@@ -5,9 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import tarfile
-import unittest
 
 from harness import is_mount_point, main, run, run_as, wait_until
 from harness.api import ApiError
@@ -26,13 +24,6 @@ class RootfsTest(ServiceTest):
             self.layers.append(str(layer))
         (self.source / "base" / "gone").write_text("hidden by the next layer")
         (self.source / "app" / ".wh.gone").touch()
-
-    def end_service(self):
-        super().end_service()
-        directory = self.service.run_dir / "rootfs"
-        for name in os.listdir(directory) if directory.exists() else []:
-            while is_mount_point(directory / name):
-                run(["umount", "-l", directory / name])
 
     def make(self, name="web", **options):
         return self.call("POST", "/v1/rootfs", {"id": name, "layers": self.layers, **options})

@@ -5,10 +5,9 @@ import pathlib
 import signal
 import sqlite3
 import subprocess
-import unittest
 
-from harness import MountTest, Service, is_mount_point, main, make_file_system, run, scaled, wait_until
-from harness.api import ApiError, call
+from harness import MountTest, Service, main, make_file_system, run, scaled, wait_until
+from harness.api import ApiError
 
 
 class StartTest(MountTest):
@@ -19,14 +18,8 @@ class StartTest(MountTest):
         super().setUp()
         self.base = self.new_directory(prefix="service-")
         self.service = Service("--gid-range", "50000-50009", directory=self.base)
-        self.addCleanup(self.end_service)
-
-    def end_service(self):
-        self.service.stop()
-        views = self.service.run_dir / "views"
-        for name in os.listdir(views) if views.exists() else []:
-            while is_mount_point(views / name):
-                run(["umount", "-l", views / name])
+        self.addCleanup(self.service.discard)
+        self.call = self.service.call
 
     def fails(self, *more, status=1):
         """Runs the service, which ends with this status; gives what it said."""
@@ -35,9 +28,6 @@ class StartTest(MountTest):
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         return done.stderr
-
-    def call(self, method, path, body=None):
-        return call(self.service.socket_path, method, path, body)[1]
 
     def create(self, name):
         path = self.source / name

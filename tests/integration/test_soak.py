@@ -34,7 +34,7 @@ class Soak(MountTest):
         self.draw = random.Random(SEED)
         self.done = collections.Counter()
         self.service = Service("--gid-range", "50000-50099").start()
-        self.addCleanup(self.service.drain)
+        self.addCleanup(self.service.discard)
         self.volumes = [self.make_volume(f"v{number}") for number in range(N_VOLUMES)]
 
     def make_volume(self, name):

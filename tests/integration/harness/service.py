@@ -7,7 +7,8 @@ import socket
 import subprocess
 import tempfile
 
-from .tools import binary, clean_environment, run, scaled
+from .api import call
+from .tools import binary, clean_environment, is_mount_point, run, scaled
 
 
 class Service:
@@ -51,7 +52,7 @@ class Service:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def stop(self, timeout=30):
-        """SIGTERM, and its exit status. Views stay up, as they should: tests take them down with drain()."""
+        """SIGTERM, and its exit status. Views stay up, as they should: discard() takes them down."""
         return self._end(signal.SIGTERM, timeout)
 
     def kill(self):
@@ -72,8 +73,13 @@ class Service:
     def json(self, *words):
         return json.loads(self.gidfs(*words, "--json").stdout)
 
-    def drain(self):
-        """For cleanup: takes the views down if the service is up, and ends it."""
-        if self.process is not None and self.process.poll() is None:
-            self.gidfs("drain", check=False)
+    def call(self, method, path, body=None):
+        """What the API answers to a request; an ApiError if it refuses."""
+        return call(self.socket_path, method, path, body)[1]
+
+    def discard(self):
+        """For the end of a test: ends it, and takes its views down whatever their state."""
         self.stop()
+        for path in [*self.run_dir.glob("views/*"), *self.run_dir.glob("rootfs/*")]:
+            while is_mount_point(path):
+                run(["umount", "-l", path])
