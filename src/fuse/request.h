@@ -22,6 +22,7 @@
  * its writes in the order of the program, so within a slot the order of writes is all that matters.
  */
 #define REQUEST_MAX_THREADS 64
+#define REQUEST_MAX_ORPHANS (2 * REQUEST_MAX_THREADS)
 #define REQUEST_KEY_BYTES   144
 
 /* How far the journalled operation of a request, or a change of an open count, has come. */

@@ -34,8 +34,8 @@ struct transport_state {
     _Atomic uint64_t n_requests[TRANSPORT_N_OPCODES]; /* by opcode, since the view was mounted */
     _Atomic uint64_t n_notifications;
     struct request_slot slots[REQUEST_MAX_THREADS];
-    struct request_slot orphans[2 * REQUEST_MAX_THREADS]; /* requests that died with a worker and wait to be resent */
-    uint64_t orphan_lookups[2 * REQUEST_MAX_THREADS][REQUEST_MAX_LOOKUPS];
+    struct request_slot orphans[REQUEST_MAX_ORPHANS]; /* requests that died with a worker and wait to be resent */
+    uint64_t orphan_lookups[REQUEST_MAX_ORPHANS][REQUEST_MAX_LOOKUPS];
 };
 
 /* Handles opcodes that libfuse 3.14 does not know. Returns false if it does not know the opcode either. */

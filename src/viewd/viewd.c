@@ -274,8 +274,7 @@ int viewd_take_over(const struct viewd_request *request, const struct viewd_take
 int viewd_check_takeover(const struct viewd_request *request, int memory_fd)
 {
     g_autoptr(GError) error = NULL;
-    struct memory memory;
-    if (memory_attach(memory_fd, &memory, &error) == 0)
+    if (memory_check(memory_fd, &error) == 0)
         return EXIT_SUCCESS;
     fprintf(stderr, "%s\n", error->message);
     return EXIT_FAILURE;
