@@ -2,7 +2,8 @@
 /*
  * A recursive descent over one private copy of the text. Strings are decoded in place (a decoded string is never longer
  * than its escaped form) and end in a NUL that overwrites their closing quote; numbers stay as they were written and
- * end at the delimiter behind them.
+ * end at the delimiter behind them. Not a library's, because of gidfs ls with ten thousand volumes, which has 50 ms for
+ * everything: of its 2 MB of JSON jansson makes a tree in 49 ms, an object and a hash table for each row; this takes 4.
  *
  * Invariant of the nodes: node i's subtree is [i, nodes[i].end), so that skipping a value is one step. The members of
  * an object are key, value, key, value: a key's own end is its value.
@@ -16,10 +17,11 @@
 
 #define MAX_DEPTH   64
 #define MAX_NODES   (G_MAXUINT32 / 2)
+#define MAX_LENGTH  G_MAXUINT32
 #define ESCAPE_SIZE 6 /* \uXXXX */
 
 struct node {
-    const char *text; /* of a string or number; of a boolean the word */
+    guint32 text; /* where it is in the document's text */
     guint32 end;
     guint8 type;
 };
@@ -50,6 +52,11 @@ static void skip_space(struct parser *p)
         p->at++;
 }
 
+static const char *text_of(const json_doc *doc, guint32 node)
+{
+    return doc->text + doc->nodes[node].text;
+}
+
 static int add_node(struct parser *p, enum json_doc_type type, const char *text, guint32 *ret_index)
 {
     json_doc *doc = p->doc;
@@ -59,7 +66,8 @@ static int add_node(struct parser *p, enum json_doc_type type, const char *text,
         doc->capacity = MAX(64, doc->capacity * 2);
         doc->nodes = g_renew(struct node, doc->nodes, doc->capacity);
     }
-    doc->nodes[doc->n_nodes] = (struct node){.text = text, .end = doc->n_nodes + 1, .type = (guint8)type};
+    doc->nodes[doc->n_nodes] =
+        (struct node){.text = (guint32)(text - doc->text), .end = doc->n_nodes + 1, .type = (guint8)type};
     *ret_index = doc->n_nodes++;
     return 0;
 }
@@ -114,24 +122,32 @@ static int decode_escape(struct parser *p, char **out)
     return 0;
 }
 
+/* The end of what stands for itself: a quote, a backslash, or a control character, as the end of the text is. */
+static char *skip_plain(char *at)
+{
+    while ((guchar)*at >= 0x20 && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
 static int parse_string(struct parser *p)
 {
     guint32 index;
-    char *out = ++p->at;
-    int r = add_node(p, JSON_DOC_STRING, out, &index);
+    int r = add_node(p, JSON_DOC_STRING, ++p->at, &index);
     if (r < 0)
         return r;
-    while (*p->at != '"') {
-        if ((guchar)*p->at < 0x20)
-            return fail(p, "a control character or the end inside a string");
-        if (*p->at != '\\') {
-            *out++ = *p->at++;
-            continue;
-        }
+    char *out = p->at = skip_plain(p->at);
+    while (*p->at == '\\') {
         r = decode_escape(p, &out);
         if (r < 0)
             return r;
+        char *end = skip_plain(p->at);
+        memmove(out, p->at, (gsize)(end - p->at));
+        out += end - p->at;
+        p->at = end;
     }
+    if (*p->at != '"')
+        return fail(p, "a control character or the end inside a string");
     p->at++;
     *out = '\0';
     return 0;
@@ -175,10 +191,11 @@ static int parse_number(struct parser *p)
 static int parse_word(struct parser *p, const char *word, enum json_doc_type type)
 {
     guint32 index;
-    if (strncmp(p->at, word, strlen(word)) != 0)
+    const char *start = p->at;
+    if (strncmp(start, word, strlen(word)) != 0)
         return fail(p, "not a value");
     p->at += strlen(word);
-    return add_node(p, type, word, &index);
+    return add_node(p, type, start, &index);
 }
 
 static int parse_value(struct parser *p);
@@ -204,7 +221,7 @@ static int parse_container(struct parser *p, enum json_doc_type type, char close
     guint32 index;
     if (++p->depth > MAX_DEPTH)
         return fail(p, "too many levels");
-    int r = add_node(p, type, NULL, &index);
+    int r = add_node(p, type, p->at, &index);
     if (r < 0)
         return r;
     p->at++;
@@ -254,6 +271,8 @@ static int parse_value(struct parser *p)
 
 int json_doc_parse(const char *text, gsize length, json_doc **ret_doc, GError **error)
 {
+    if (length >= MAX_LENGTH)
+        return gidfs_error(error, E2BIG, "JSON of more than %u bytes", MAX_LENGTH);
     if (!g_utf8_validate_len(text, length, NULL))
         return gidfs_error(error, EBADMSG, "not JSON: it is not UTF-8, or holds a NUL");
 
@@ -324,7 +343,7 @@ guint32 json_doc_member(const json_doc *doc, guint32 object, const char *name)
     if (json_doc_type(doc, object) != JSON_DOC_OBJECT)
         return JSON_DOC_NONE;
     for (guint32 key = json_doc_first(doc, object); key != JSON_DOC_NONE; key = json_doc_next(doc, object, key)) {
-        if (strcmp(doc->nodes[key].text, name) == 0)
+        if (strcmp(text_of(doc, key), name) == 0)
             return key + 1;
     }
     return JSON_DOC_NONE;
@@ -354,7 +373,7 @@ guint32 json_doc_find(const json_doc *doc, const char *path)
 
 const char *json_doc_string(const json_doc *doc, guint32 node)
 {
-    return json_doc_type(doc, node) == JSON_DOC_STRING ? doc->nodes[node].text : NULL;
+    return json_doc_type(doc, node) == JSON_DOC_STRING ? text_of(doc, node) : NULL;
 }
 
 int json_doc_int64(const json_doc *doc, guint32 node, gint64 *ret_value)
@@ -363,7 +382,7 @@ int json_doc_int64(const json_doc *doc, guint32 node, gint64 *ret_value)
         return -EINVAL;
     char *end;
     errno = 0;
-    gint64 value = g_ascii_strtoll(doc->nodes[node].text, &end, 10);
+    gint64 value = g_ascii_strtoll(text_of(doc, node), &end, 10);
     if (*end == '.' || *end == 'e' || *end == 'E')
         return -EINVAL;
     if (errno == ERANGE)
@@ -374,7 +393,7 @@ int json_doc_int64(const json_doc *doc, guint32 node, gint64 *ret_value)
 
 gboolean json_doc_true(const json_doc *doc, guint32 node)
 {
-    return json_doc_type(doc, node) == JSON_DOC_BOOLEAN && doc->nodes[node].text[0] == 't';
+    return json_doc_type(doc, node) == JSON_DOC_BOOLEAN && *text_of(doc, node) == 't';
 }
 
 void json_append_string(GString *out, const char *text)
@@ -406,7 +425,7 @@ static void write_container(const json_doc *doc, guint32 node, GString *out)
         if (at != first)
             g_string_append_c(out, ',');
         if (object) {
-            json_append_string(out, doc->nodes[at].text);
+            json_append_string(out, text_of(doc, at));
             g_string_append_c(out, ':');
         }
         json_doc_write(doc, object ? at + 1 : at, out);
@@ -425,10 +444,10 @@ void json_doc_write(const json_doc *doc, guint32 node, GString *out)
         g_string_append(out, json_doc_true(doc, node) ? "true" : "false");
         break;
     case JSON_DOC_NUMBER:
-        g_string_append_len(out, doc->nodes[node].text, (gssize)strspn(doc->nodes[node].text, "+-.eE0123456789"));
+        g_string_append_len(out, text_of(doc, node), (gssize)strspn(text_of(doc, node), "+-.eE0123456789"));
         break;
     case JSON_DOC_STRING:
-        json_append_string(out, doc->nodes[node].text);
+        json_append_string(out, text_of(doc, node));
         break;
     case JSON_DOC_ARRAY:
     case JSON_DOC_OBJECT:

@@ -2,6 +2,7 @@
 #include "cli/listing.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/message.h"
@@ -136,8 +137,11 @@ json_doc *listing_read(const gidfs_result *result)
 {
     json_doc *doc = NULL;
     const char *text = gidfs_result_json(result);
-    if (json_doc_parse(text, strlen(text), &doc, NULL) < 0)
-        g_error("the library gave out what is no JSON");
+    g_autoptr(GError) error = NULL;
+    if (json_doc_parse(text, strlen(text), &doc, &error) < 0) {
+        cli_error("the service's answer makes no sense: %s", error->message);
+        exit(CLI_FAILED);
+    }
     return doc;
 }
 

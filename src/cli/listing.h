@@ -84,7 +84,7 @@ enum cli_status listing_run(struct cli *cli, const struct command *command, cons
 enum cli_status listing_command(struct cli *cli, const struct command *command, const struct listing *listing,
                                 const char *path, int argc, char **argv);
 
-/* The document of an answer, the caller's. The library has read it before: that it is JSON is sure. */
+/* The document of an answer, the caller's. Ends the program, with a message, where it is no JSON. */
 json_doc *listing_read(const gidfs_result *result);
 
 /* One object: as JSON, or a line for each member. */

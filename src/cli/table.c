@@ -53,10 +53,12 @@ gsize table_text_width(const char *text, gboolean *ret_unprintable)
     gsize width = 0;
     *ret_unprintable = FALSE;
     for (const char *at = text; *at; at = g_utf8_next_char(at)) {
-        if ((guchar)*at >= 0x20 && (guchar)*at < 0x7f) {
-            width++;
-            continue;
-        }
+        const char *plain = at;
+        while ((guchar)*at >= 0x20 && (guchar)*at < 0x7f)
+            at++;
+        width += (gsize)(at - plain);
+        if (!*at)
+            break;
         gunichar c = g_utf8_get_char(at);
         if (g_unichar_iscntrl(c))
             *ret_unprintable = TRUE;

@@ -23,6 +23,9 @@ int client_take_options(gidfs_client *client, void *ours, size_t ours_size, cons
 /* -EINVAL where flags has a bit that is not in known. */
 int client_check_flags(gidfs_client *client, unsigned flags, unsigned known);
 
-/* Reads text as a result; -EBADMSG if it is no JSON object. Takes ownership of text in any case. */
+/*
+ * Takes text as a result, and ownership of it in any case; -EBADMSG if it does not look like a JSON object. One that
+ * turns out to be none has no members.
+ */
 int result_new(GString *text, gidfs_result **ret_result);
 const json_doc *result_doc(const gidfs_result *result);
