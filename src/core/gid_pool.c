@@ -200,6 +200,15 @@ int gid_pool_restore(struct gid_pool *pool, uint32_t first, uint64_t length, enu
     return 0;
 }
 
+void gid_pool_note_freed(struct gid_pool *pool, uint32_t gid)
+{
+    const struct range ids = {gid, (uint64_t)gid + 1};
+    if (gid_pool_state(pool, gid) != GID_STATE_FREE)
+        return;
+    unqueue(pool, ids);
+    put_free(pool, ids);
+}
+
 int gid_pool_release(struct gid_pool *pool, uint32_t first, uint64_t length)
 {
     const struct range ids = {first, first + length};

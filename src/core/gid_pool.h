@@ -67,6 +67,9 @@ int gid_pool_allocate_block(struct gid_pool *pool, uint64_t length, uint64_t ali
  */
 int gid_pool_restore(struct gid_pool *pool, uint32_t first, uint64_t length, enum gid_state state, GError **error);
 
+/* The gid, if it is free, was freed just now: tells the order of frees again at a start, the longest ago first. */
+void gid_pool_note_freed(struct gid_pool *pool, uint32_t gid);
+
 /* Allocated ids become quarantined. -ENOENT, and nothing is changed, unless all of them are allocated. */
 int gid_pool_release(struct gid_pool *pool, uint32_t first, uint64_t length);
 

@@ -113,6 +113,11 @@ int gid_book_load_quarantined(struct gid_book *book, struct table_quarantined *r
     return r;
 }
 
+void gid_book_load_freed(struct gid_book *book, gid_t gid)
+{
+    gid_pool_note_freed(book->pool, gid);
+}
+
 int gid_book_take(struct gid_book *book, gid_t *ret_gid, GError **error)
 {
     gid_t gid;

@@ -23,6 +23,7 @@ bool gid_book_in_range(const struct gid_book *book, gid_t gid);
 int gid_book_load_volume(struct gid_book *book, const struct table_volume *row, GError **error);
 int gid_book_load_gid(struct gid_book *book, gid_t gid, GError **error); /* of a rootfs */
 int gid_book_load_quarantined(struct gid_book *book, struct table_quarantined *row, GError **error);
+void gid_book_load_freed(struct gid_book *book, gid_t gid); /* after all others, the one that was freed last at last */
 
 /* A gid from the pool, or the given one, for one more volume. Refusals: exhausted, bad-request, busy. */
 int gid_book_take(struct gid_book *book, gid_t *ret_gid, GError **error);

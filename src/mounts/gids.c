@@ -112,14 +112,13 @@ static bool apply(struct registry *registry, struct candidate *candidate)
     return true;
 }
 
-unsigned int gids_review_locked(struct registry *registry)
+/* Looks at all of them, once; with the lock held, not in between. */
+static unsigned int review(struct registry *registry)
 {
     unsigned int n_freed = 0;
     GHashTableIter iter;
     struct candidate *candidate;
 
-    if (g_hash_table_size(gid_book_quarantined(registry->gids)) == 0)
-        return 0;
     g_autoptr(GHashTable) candidates = collect_candidates(registry);
     g_mutex_unlock(&registry->lock);
     int r = look(candidates);
@@ -128,6 +127,29 @@ unsigned int gids_review_locked(struct registry *registry)
     while (r == 0 && g_hash_table_iter_next(&iter, NULL, (void **)&candidate))
         n_freed += apply(registry, candidate);
     return n_freed;
+}
+
+/*
+ * All of /proc is read for it, so that those who ask at the same time share one: the first that began after they asked.
+ */
+unsigned int gids_review_locked(struct registry *registry)
+{
+    struct gid_reviews *reviews = &registry->reviews;
+    unsigned int wanted = reviews->n_begun + 1;
+
+    if (g_hash_table_size(gid_book_quarantined(registry->gids)) == 0)
+        return 0;
+    while (reviews->n_done < reviews->n_begun && reviews->n_begun < wanted)
+        g_cond_wait(&registry->changed, &registry->lock);
+    if (reviews->n_begun < wanted) {
+        reviews->n_begun++;
+        reviews->n_freed = review(registry);
+        reviews->n_done++;
+        g_cond_broadcast(&registry->changed);
+    }
+    while (reviews->n_done < wanted)
+        g_cond_wait(&registry->changed, &registry->lock);
+    return reviews->n_freed;
 }
 
 void gid_review_quarantine(struct registry *registry)

@@ -289,7 +289,7 @@ static int load_containers(struct registry *registry, GError **error)
 static int load(struct registry *registry, GError **error)
 {
     g_autoptr(GHashTable) by_id = g_hash_table_new(g_int64_hash, g_int64_equal);
-    g_autoptr(GPtrArray) quarantined = NULL;
+    g_autoptr(GPtrArray) quarantined = NULL, freed = NULL;
     int r = load_volumes(registry, by_id, error);
     if (r == 0)
         r = load_attachments(registry, by_id, error);
@@ -297,10 +297,12 @@ static int load(struct registry *registry, GError **error)
         r = load_containers(registry, error);
     if (r == 0)
         r = table_load_quarantine(registry->table, &quarantined, error);
-    if (r < 0)
-        return r;
-    for (guint i = 0; i < quarantined->len && r == 0; i++)
+    if (r == 0)
+        r = table_load_freed(registry->table, &freed, error);
+    for (guint i = 0; r == 0 && i < quarantined->len; i++)
         r = gid_book_load_quarantined(registry->gids, g_steal_pointer(&quarantined->pdata[i]), error);
+    for (guint i = 0; r == 0 && i < freed->len; i++)
+        gid_book_load_freed(registry->gids, GPOINTER_TO_UINT(freed->pdata[i]));
     return r;
 }
 

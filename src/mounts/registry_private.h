@@ -47,11 +47,19 @@ struct volume {
     bool source_shown;           /* by what is mounted at the view's place; looked at with source_gone */
 };
 
+/* Of quarantined gids: at most one is under way. */
+struct gid_reviews {
+    unsigned int n_begun;
+    unsigned int n_done;
+    unsigned int n_freed; /* by the last one */
+};
+
 struct registry {
     GMutex lock;
     GCond changed; /* an operation has ended */
     struct table *table;
     struct gid_book *gids;
+    struct gid_reviews reviews;
     GHashTable *volumes;           /* name → struct volume, which it owns */
     GPtrArray *sorted;             /* of all volumes, in order of name; NULL until somebody lists them again */
     GHashTable *by_source;         /* identity → GPtrArray of struct volume */
@@ -120,11 +128,14 @@ const struct mount_table *registry_kernel(struct registry *registry);
 void source_watch_volume(struct registry *registry, struct volume *volume);
 enum file_id_fate source_find(struct registry *registry, struct volume *volume);
 
-/* listing.c. The first is a new array of a table's values. */
+/*
+ * listing.c. The first is a new array of a table's values. volume_describe is for verbs that know the view to be up. An
+ * attachment is compared with the kernel's mount table where it was not made just now.
+ */
 GPtrArray *registry_values(GHashTable *table);
 void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data);
 
-void attachment_describe(struct registry *registry, const struct attachment *attachment, bool reused,
+void attachment_describe(struct registry *registry, const struct attachment *attachment, bool is_compared, bool reused,
                          attachment_visitor visit, void *data);
 
 /*

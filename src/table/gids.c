@@ -38,6 +38,16 @@ int table_load_quarantine(struct table *table, GPtrArray **ret_rows, GError **er
                       error);
 }
 
+static void *read_freed(struct query *query)
+{
+    return GUINT_TO_POINTER((guint)query_int(query));
+}
+
+int table_load_freed(struct table *table, GPtrArray **ret_gids, GError **error)
+{
+    return query_load(table, SQL_FREED_LOAD, read_freed, NULL, ret_gids, error);
+}
+
 int table_block_insert(struct table *table, const struct table_block *row, GError **error)
 {
     struct query query;

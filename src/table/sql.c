@@ -98,6 +98,16 @@ static const char *const schema_steps[SQL_SCHEMA_VERSION] = {
     " path TEXT NOT NULL,"
     " PRIMARY KEY (rootfs_id, position)"
     ") STRICT;",
+
+    /* The order in which gids left quarantine. A number is written with the deletion that it tells of, or not at all.
+     */
+    "CREATE TABLE freed ("
+    " gid INTEGER PRIMARY KEY,"
+    " number INTEGER NOT NULL UNIQUE"
+    ") STRICT;"
+    "CREATE TRIGGER quarantine_ends AFTER DELETE ON quarantine BEGIN"
+    " INSERT OR REPLACE INTO freed (gid, number) SELECT old.gid, coalesce(max(number), 0) + 1 FROM freed;"
+    " END;",
 };
 
 static const char *const statements[N_SQL] = {
@@ -138,6 +148,7 @@ static const char *const statements[N_SQL] = {
                               " VALUES (?, ?, ?, ?, ?, ?)",
     [SQL_QUARANTINE_DELETE] = "DELETE FROM quarantine WHERE gid = ?",
     [SQL_QUARANTINE_LOAD] = "SELECT gid, volume_id, volume, source, since, boot_id FROM quarantine ORDER BY since, gid",
+    [SQL_FREED_LOAD] = "SELECT gid FROM freed ORDER BY number",
 
     [SQL_BLOCK_INSERT] = "INSERT INTO blocks (owner, first, count, boot_id, created) VALUES (?, ?, ?, ?, ?)",
     [SQL_BLOCK_DELETE] = "DELETE FROM blocks WHERE owner = ?",

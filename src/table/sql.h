@@ -21,6 +21,7 @@ enum sql {
     SQL_QUARANTINE_INSERT,
     SQL_QUARANTINE_DELETE,
     SQL_QUARANTINE_LOAD,
+    SQL_FREED_LOAD,
     SQL_BLOCK_INSERT,
     SQL_BLOCK_DELETE,
     SQL_BLOCK_LOAD,
@@ -42,5 +43,5 @@ const char *sql_text(enum sql sql);
  * The schema as steps: step i takes a file of version i (PRAGMA user_version; 0 is a new file) to i + 1. A released
  * step never changes; a change of the schema is a new step.
  */
-#define SQL_SCHEMA_VERSION 1
+#define SQL_SCHEMA_VERSION 2
 const char *sql_schema_step(int version);

@@ -40,6 +40,9 @@ int table_load_quarantine(struct table *table, GPtrArray **ret_rows, GError **er
 int table_load_blocks(struct table *table, GPtrArray **ret_rows, GError **error);
 int table_load_rootfs(struct table *table, GPtrArray **ret_rows, GError **error);
 
+/* Gids (GUINT_TO_POINTER) that left quarantine, the longest ago first; some may be in use again. */
+int table_load_freed(struct table *table, GPtrArray **ret_gids, GError **error);
+
 /* Inserts set row->id (volumes and attachments). A volume's identity is device, handle, and gid where gid_given. */
 int table_volume_insert(struct table *table, struct table_volume *row, GError **error);
 int table_volume_update(struct table *table, const struct table_volume *row, GError **error);
@@ -54,6 +57,7 @@ int table_container_update(struct table *table, const struct table_container *ro
 int table_container_delete(struct table *table, const char *id, GError **error);
 
 int table_quarantine_insert(struct table *table, const struct table_quarantined *row, GError **error);
+/* The gid is free from now on, and noted as the one that was freed last. */
 int table_quarantine_delete(struct table *table, gid_t gid, GError **error);
 
 int table_block_insert(struct table *table, const struct table_block *row, GError **error);

@@ -70,6 +70,19 @@ static void test_the_recently_freed_last(void **state)
     assert_int_equal(allocate(pool), 100);
 }
 
+static void test_the_order_of_frees_can_be_told_again(void **state)
+{
+    g_autoptr(gid_pool) pool = new_pool("100-103", GID_POOL_RECENT_LAST);
+    static const uint32_t freed[] = {100, 99, 100, 101, 100}; /* 99 is out of range */
+    for (size_t i = 0; i < G_N_ELEMENTS(freed); i++)
+        gid_pool_note_freed(pool, freed[i]);
+    assert_int_equal(allocate(pool), 102);
+    assert_int_equal(allocate(pool), 103);
+    assert_int_equal(allocate(pool), 101);
+    gid_pool_note_freed(pool, 101); /* not free */
+    assert_int_equal(allocate(pool), 100);
+}
+
 static void test_exhausted_is_a_typed_error(void **state)
 {
     g_autoptr(gid_pool) pool = new_pool("100-101", GID_POOL_LOWEST);
@@ -327,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_lowest_free_one),
         cmocka_unit_test(test_the_recently_freed_last),
+        cmocka_unit_test(test_the_order_of_frees_can_be_told_again),
         cmocka_unit_test(test_exhausted_is_a_typed_error),
         cmocka_unit_test(test_released_is_not_free_before_the_quarantine_ends),
         cmocka_unit_test(test_a_changed_range_leaves_gids_with_their_volumes),

@@ -245,6 +245,39 @@ static void test_other_rows(void **state)
     assert_int_equal(table_rootfs_delete(table, "web", NULL), -ENOENT);
 }
 
+static void quarantine_and_free(struct table *table, gid_t gid)
+{
+    struct table_quarantined row = {gid, 3, (char *)"old", (char *)"/srv/old", 12, (char *)"b"};
+    assert_int_equal(table_quarantine_insert(table, &row, NULL), 0);
+    assert_int_equal(table_quarantine_delete(table, gid, NULL), 0);
+}
+
+static void assert_freed(struct table *table, const gid_t *expected, guint n_expected)
+{
+    g_autoptr(GPtrArray) gids = NULL;
+    assert_int_equal(table_load_freed(table, &gids, NULL), 0);
+    assert_int_equal(gids->len, n_expected);
+    for (guint i = 0; i < n_expected; i++)
+        assert_int_equal(GPOINTER_TO_UINT(gids->pdata[i]), expected[i]);
+}
+
+static void test_order_of_frees(void **state)
+{
+    struct table *table = open_table(*state);
+    quarantine_and_free(table, 50002);
+    quarantine_and_free(table, 50001);
+    quarantine_and_free(table, 50003);
+    quarantine_and_free(table, 50002);
+    assert_int_equal(table_begin(table, NULL), 0);
+    quarantine_and_free(table, 50004);
+    table_rollback(table);
+    table_close(table);
+
+    table = open_table(*state);
+    assert_freed(table, (const gid_t[]){50001, 50003, 50002}, 3);
+    table_close(table);
+}
+
 static void test_transactions(void **state)
 {
     g_autoptr(table_file) table = open_table(*state);
@@ -391,6 +424,23 @@ static void test_refuses_other_program(void **state)
     assert_refused(fixture, EBADMSG, "another program");
 }
 
+static void test_brings_schema_1_up_to_date(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = open_table(fixture);
+    insert_volume(table, "kept", 50007);
+    table_close(table);
+    execute_outside(fixture, "DROP TRIGGER quarantine_ends; DROP TABLE freed; PRAGMA user_version=1;");
+
+    g_autoptr(GPtrArray) volumes = NULL;
+    table = open_table(fixture);
+    assert_int_equal(table_load_volumes(table, &volumes, NULL), 0);
+    assert_int_equal(volumes->len, 1);
+    quarantine_and_free(table, 50002);
+    assert_freed(table, (const gid_t[]){50002}, 1);
+    table_close(table);
+}
+
 static void test_refuses_newer(void **state)
 {
     struct fixture *fixture = *state;
@@ -472,6 +522,8 @@ int main(void)
         with_fixture(test_keys_are_kept),
         with_fixture(test_attachments_hold_their_volume),
         with_fixture(test_other_rows),
+        with_fixture(test_order_of_frees),
+        with_fixture(test_brings_schema_1_up_to_date),
         with_fixture(test_transactions),
         with_fixture(test_full_disk),
         with_fixture(test_torn_log),
