@@ -204,7 +204,7 @@ int attachment_create(struct registry *registry, const struct attachment_request
     g_mutex_lock(&registry->lock);
     r = find_or_attach(registry, request, namespace, target, target_fd, &attachment, &reused, error);
     if (r == 0 && visit)
-        attachment_describe(registry, attachment, reused, visit, data);
+        attachment_describe(registry, attachment, reused, reused, visit, data);
     g_mutex_unlock(&registry->lock);
     return r;
 }
@@ -285,7 +285,7 @@ int attachment_remove(struct registry *registry, const char *target, int64_t pid
         operation_wait(registry, attachment->volume, &created, &ignored);
     }
     if (r == 0 && visit)
-        attachment_describe(registry, attachment, false, visit, data);
+        attachment_describe(registry, attachment, false, false, visit, data);
     if (r == 0)
         r = attachment_detach(registry, attachment, force, error);
     g_mutex_unlock(&registry->lock);

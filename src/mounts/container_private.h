@@ -35,6 +35,7 @@ GPtrArray *container_attachments(struct registry *registry, const char *id);
 struct attachment *container_attachment(struct registry *registry, const char *id, int64_t attachment_id);
 struct attachment *container_idle_attachment(struct registry *registry, const char *id, int64_t attachment_id);
 
+/* warnings are those of the verb that has just made the mounts; NULL where none has, and the kernel is asked. */
 void container_describe(struct registry *registry, struct container *container, const char *const *warnings,
                         container_visitor visit, void *data);
 

@@ -193,11 +193,12 @@ void container_describe(struct registry *registry, struct container *container, 
                         container_visitor visit, void *data)
 {
     static const char *const none[] = {NULL};
+    bool is_compared = warnings == NULL;
     g_autoptr(GPtrArray) attachments = container_attachments(registry, container->row->id);
     g_autoptr(GArray) gids = gids_of(attachments);
     g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(struct attachment_info));
     for (guint i = 0; i < attachments->len; i++)
-        attachment_describe(registry, attachments->pdata[i], false, collect_info, mounts);
+        attachment_describe(registry, attachments->pdata[i], is_compared, false, collect_info, mounts);
 
     struct container_info info = {
         .row = container->row,

@@ -3,6 +3,8 @@
  * What is shown of volumes and attachments (behaviour C11): the registry's rows, compared with the kernel's mount
  * table. No view is touched, so that one that hangs holds no listing up. The mount table is read again only when the
  * kernel says that it has changed, which is asked once for each listing; looking up a mount in it is one hash.
+ *
+ * What a verb has just mounted is not compared: the whole table would be read for each mount that is made.
  */
 #include "mounts/registry_private.h"
 
@@ -34,7 +36,7 @@ static void describe_elsewhere(const struct table_attachment *row, struct attach
     info->note = "the process in whose mount namespace it was is gone";
 }
 
-static void describe_attachment(struct registry *registry, const struct attachment *attachment,
+static void describe_attachment(struct registry *registry, const struct attachment *attachment, bool is_compared,
                                 struct attachment_info *ret_info)
 {
     const struct table_attachment *row = attachment->row;
@@ -45,7 +47,7 @@ static void describe_attachment(struct registry *registry, const struct attachme
         .view = attachment->volume->view,
         .state = row_state_to_string(row->state),
     };
-    if (row->state != ROW_MOUNTED)
+    if (row->state != ROW_MOUNTED || !is_compared)
         return;
     if (row->namespace) {
         describe_elsewhere(row, ret_info);
@@ -62,26 +64,22 @@ static void describe_attachment(struct registry *registry, const struct attachme
     }
 }
 
-static void show_attachment(struct registry *registry, const struct attachment *attachment, bool reused,
-                            attachment_visitor visit, void *data)
+void attachment_describe(struct registry *registry, const struct attachment *attachment, bool is_compared, bool reused,
+                         attachment_visitor visit, void *data)
 {
     struct attachment_info info;
-    describe_attachment(registry, attachment, &info);
+    if (is_compared)
+        registry_kernel(registry);
+    describe_attachment(registry, attachment, is_compared, &info);
     info.reused = reused;
     visit(&info, data);
 }
 
-void attachment_describe(struct registry *registry, const struct attachment *attachment, bool reused,
-                         attachment_visitor visit, void *data)
-{
-    registry_kernel(registry);
-    show_attachment(registry, attachment, reused, visit, data);
-}
-
 /* The state and note of a volume's view. */
-static void describe_view(struct registry *registry, const struct volume *volume, struct volume_info *info)
+static void describe_view(struct registry *registry, const struct volume *volume, bool is_compared,
+                          struct volume_info *info)
 {
-    bool in_kernel = mount_table_find_target(registry->kernel, volume->view) != NULL;
+    bool in_kernel = !is_compared || mount_table_find_target(registry->kernel, volume->view);
 
     info->state = row_state_to_string(volume->row->state);
     if (!gid_book_in_range(registry->gids, volume->row->view_gid) && !volume->row->gid_given)
@@ -100,8 +98,14 @@ static void describe_view(struct registry *registry, const struct volume *volume
     }
 }
 
-static void describe(struct registry *registry, struct volume *volume, bool reused, bool is_single,
-                     volume_visitor visit, void *data)
+enum {
+    WITH_KERNEL = 1 << 0, /* compared with the mount table, which is up to date */
+    WITH_WORKER = 1 << 1, /* a file to read: too much for each of a list */
+    IS_REUSED = 1 << 2,
+};
+
+static void describe(struct registry *registry, struct volume *volume, unsigned int how, volume_visitor visit,
+                     void *data)
 {
     struct volume_info info = {.row = volume->row,
                                .view = volume->view,
@@ -110,22 +114,21 @@ static void describe(struct registry *registry, struct volume *volume, bool reus
                                .mechanism = "fuse",
                                .reason = "an idmapped mount can show another owner, and no other modes",
                                .keeper_pid = g_atomic_int_get(&volume->keeper_pid),
-                               .reused = reused};
-    if (is_single && info.keeper_pid) /* a file to read for each: too much for a list */
+                               .reused = how & IS_REUSED};
+    if (how & WITH_WORKER && info.keeper_pid)
         info.worker_pid = process_first_child(info.keeper_pid);
     g_autofree struct attachment_info *attachments = g_new0(struct attachment_info, volume->attachments->len);
 
     for (guint i = 0; i < volume->attachments->len; i++)
-        describe_attachment(registry, volume->attachments->pdata[i], &attachments[i]);
+        describe_attachment(registry, volume->attachments->pdata[i], how & WITH_KERNEL, &attachments[i]);
     info.attachments = attachments;
-    describe_view(registry, volume, &info);
+    describe_view(registry, volume, how & WITH_KERNEL, &info);
     visit(&info, data);
 }
 
 void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data)
 {
-    registry_kernel(registry);
-    describe(registry, volume, reused, true, visit, data);
+    describe(registry, volume, WITH_WORKER | (reused ? IS_REUSED : 0), visit, data);
 }
 
 int volume_visit(struct registry *registry, const char *name, volume_visitor visit, void *data, GError **error)
@@ -133,10 +136,12 @@ int volume_visit(struct registry *registry, const char *name, volume_visitor vis
     int r = 0;
     g_mutex_lock(&registry->lock);
     struct volume *volume = registry_find_volume(registry, name);
-    if (volume)
-        volume_describe(registry, volume, false, visit, data);
-    else
+    if (volume) {
+        registry_kernel(registry);
+        describe(registry, volume, WITH_KERNEL | WITH_WORKER, visit, data);
+    } else {
         r = refuse_no_volume(name, error);
+    }
     g_mutex_unlock(&registry->lock);
     return r;
 }
@@ -168,7 +173,7 @@ void volume_visit_all(struct registry *registry, volume_visitor visit, void *dat
         g_ptr_array_sort(registry->sorted, compare_names);
     }
     for (guint i = 0; i < registry->sorted->len; i++)
-        describe(registry, registry->sorted->pdata[i], false, false, visit, data);
+        describe(registry, registry->sorted->pdata[i], WITH_KERNEL, visit, data);
     g_mutex_unlock(&registry->lock);
 }
 
@@ -188,11 +193,10 @@ void attachment_visit_all(struct registry *registry, const char *volume, const c
                           attachment_visitor visit, void *data)
 {
     g_mutex_lock(&registry->lock);
-    registry_kernel(registry);
     g_autoptr(GPtrArray) attachments = registry_values(registry->attachments);
     g_ptr_array_sort(attachments, compare_ids);
     for (guint i = 0; i < attachments->len; i++)
         if (is_wanted(attachments->pdata[i], volume, container))
-            show_attachment(registry, attachments->pdata[i], false, visit, data);
+            attachment_describe(registry, attachments->pdata[i], true, false, visit, data);
     g_mutex_unlock(&registry->lock);
 }
