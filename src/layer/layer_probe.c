@@ -33,15 +33,9 @@ struct overlay_marks {
     unsigned of_form[2];
 };
 
-static struct overlay_marks read_marks(int fd)
+static struct overlay_marks find_marks(const char *list, ssize_t size)
 {
     struct overlay_marks marks = {{0, 0}};
-    char small[XATTR_LIST_BYTES];
-    g_autofree char *large = NULL;
-    char *list = small;
-    ssize_t size = inode_fd_listxattr(fd, small, sizeof(small));
-    if (size == -ERANGE)
-        size = inode_fd_listxattr(fd, list = large = g_malloc(XATTR_LIST_MAX), XATTR_LIST_MAX);
     for (ssize_t at = 0; at < size; at += (ssize_t)strlen(list + at) + 1) {
         enum overlay_xattr_form form;
         enum overlay_xattr attr;
@@ -49,6 +43,25 @@ static struct overlay_marks read_marks(int fd)
             marks.of_form[form] |= 1U << attr;
     }
     return marks;
+}
+
+static struct overlay_marks read_marks(int fd)
+{
+    char small[XATTR_LIST_BYTES];
+    g_autofree char *large = NULL;
+    char *list = small;
+    ssize_t size = inode_fd_listxattr(fd, small, sizeof(small));
+    if (size == -ERANGE)
+        size = inode_fd_listxattr(fd, list = large = g_malloc(XATTR_LIST_MAX), XATTR_LIST_MAX);
+    return find_marks(list, size);
+}
+
+bool layer_probe_has_no_marks(int dir_fd, const char *name)
+{
+    char list[XATTR_LIST_BYTES];
+    ssize_t size = inode_fd_listxattr_at(dir_fd, name, list, sizeof(list));
+    struct overlay_marks marks = find_marks(list, size);
+    return size >= 0 && marks.of_form[OVERLAY_XATTR_TRUSTED] == 0 && marks.of_form[OVERLAY_XATTR_USER] == 0;
 }
 
 static bool has_mark(const struct overlay_marks *marks, enum overlay_xattr_form form, enum overlay_xattr attr)

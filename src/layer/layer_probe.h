@@ -38,3 +38,6 @@ bool layer_probe_is_xattr_whiteout(int fd, const struct stat *st);
 
 /* Whether the directory dir_fd says that it may hold such. */
 bool layer_probe_holds_xattr_whiteouts(int dir_fd);
+
+/* Whether an entry of a directory has no marks in xattr form. False also where that is not known by its name alone. */
+bool layer_probe_has_no_marks(int dir_fd, const char *name);

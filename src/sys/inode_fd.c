@@ -280,6 +280,14 @@ ssize_t inode_fd_listxattr(int fd, char *list, size_t size_bytes)
     return r < 0 ? -errno : r;
 }
 
+ssize_t inode_fd_listxattr_at(int dir_fd, const char *name, char *list, size_t size_bytes)
+{
+    if (!may_try_xattrat())
+        return -EOPNOTSUPP;
+    ssize_t r = syscall(SYS_listxattrat, dir_fd, name, AT_SYMLINK_NOFOLLOW, list, size_bytes);
+    return r >= 0 ? r : is_missing(&xattrat_missing) ? -EOPNOTSUPP : -errno;
+}
+
 int inode_fd_setxattr(int fd, const char *name, const void *value, size_t size_bytes, int flags)
 {
     char path[FD_PATH_SIZE];

@@ -60,6 +60,9 @@ int inode_fd_readlink(int fd, char *buffer, size_t size_bytes);
 /* As getxattr(2) and friends. get and list return the size of the value; size_bytes 0 asks for it only. */
 ssize_t inode_fd_getxattr(int fd, const char *name, void *value, size_t size_bytes);
 ssize_t inode_fd_listxattr(int fd, char *list, size_t size_bytes);
+/* The same of a name in a directory, not following a link. -EOPNOTSUPP where that takes a descriptor (before
+ * Linux 6.13). */
+ssize_t inode_fd_listxattr_at(int dir_fd, const char *name, char *list, size_t size_bytes);
 int inode_fd_setxattr(int fd, const char *name, const void *value, size_t size_bytes, int flags);
 int inode_fd_removexattr(int fd, const char *name);
 

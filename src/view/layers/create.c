@@ -92,7 +92,7 @@ static int make_entry(struct making *m, struct fuse_entry_param *ret_entry, stru
     int fd = creation_path_fd(m->creation);
     int r = fd < 0 ? fd : layer_object_push(&object, 0, fd);
     if (r == 0)
-        r = layers_make_entry(m->creation->view, &m->dir, m->creation->name, &object, ret_entry, ret_inode);
+        r = layers_make_entry(m->creation->view, &m->dir, m->creation->name, &object, NULL, ret_entry, ret_inode);
     return r;
 }
 

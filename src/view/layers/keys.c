@@ -9,18 +9,27 @@
 #define FS_SHIFT 52
 #define FS_BITS  10
 
+static int add_layer(struct inode_key *key, unsigned layer)
+{
+    uint16_t number = (uint16_t)layer;
+    if (key->n_bytes + sizeof(number) > INODE_KEY_MAX_BYTES)
+        return -EOVERFLOW;
+    memcpy(key->bytes + key->n_bytes, &number, sizeof(number));
+    key->n_bytes += sizeof(number);
+    return 0;
+}
+
 int layers_key_of_fd(struct view *view, unsigned layer, int fd, const struct statx *stx, struct inode_key *ret_key,
                      enum inode_keep *ret_keep)
 {
-    uint16_t number = (uint16_t)layer;
     int r = source_key_of_fd(view->source, fd, stx, ret_key, ret_keep);
-    if (r < 0)
-        return r;
-    if (ret_key->n_bytes + sizeof(number) > INODE_KEY_MAX_BYTES)
-        return -EOVERFLOW;
-    memcpy(ret_key->bytes + ret_key->n_bytes, &number, sizeof(number));
-    ret_key->n_bytes += sizeof(number);
-    return 0;
+    return r < 0 ? r : add_layer(ret_key, layer);
+}
+
+bool layers_key_of_name(struct view *view, unsigned layer, int dir_fd, const char *name, struct statx *ret_stx,
+                        struct inode_key *ret_key)
+{
+    return source_key_of_name(view->source, dir_fd, name, ret_stx, ret_key) && add_layer(ret_key, layer) == 0;
 }
 
 unsigned layers_layer_of(const struct view *view, const struct inode *inode)

@@ -72,6 +72,10 @@ static inline bool layers_is_upper(const struct inode *inode)
 int layers_key_of_fd(struct view *view, unsigned layer, int fd, const struct statx *stx, struct inode_key *ret_key,
                      enum inode_keep *ret_keep);
 
+/* The same of a name in a directory of a layer, and its attributes; false where that needs a descriptor. */
+bool layers_key_of_name(struct view *view, unsigned layer, int dir_fd, const char *name, struct statx *ret_stx,
+                        struct inode_key *ret_key);
+
 /* The layer of an inode's topmost member. */
 unsigned layers_layer_of(const struct view *view, const struct inode *inode);
 
@@ -123,15 +127,20 @@ int layers_check_empty(const struct layer_object *object);
 uint64_t layers_number_from_below(const struct layers *layers, const struct layer_object *object);
 
 /*
- * Makes an object known to the kernel as name in dir, counting a lookup, and the answer that says so. The object may
- * be taken over (all zero then).
+ * Makes an object known to the kernel as name in dir, counting a lookup, and the answer that says so. Descriptors of
+ * the object may be taken over, or all of it. Its topmost member may have a key instead of a descriptor.
  */
 int layers_make_entry(struct view *view, const struct layers_dir *dir, const char *name, struct layer_object *object,
-                      struct fuse_entry_param *ret_entry, struct inode **ret_inode);
+                      const struct inode_key *known_key, struct fuse_entry_param *ret_entry, struct inode **ret_inode);
 
 /* find and make_entry in one, right also while the object is copied up. */
 int layers_lookup(struct view *view, const struct layers_dir *dir, const char *name, struct fuse_entry_param *ret_entry,
                   struct inode **ret_inode);
+
+/* Looks n listed names up; an entry that is gone is one without an inode. */
+void layers_lookup_many(struct view *view, const struct layers_dir *dir,
+                        const struct layer_listing_entry *const *listed, unsigned n,
+                        struct fuse_entry_param *ret_entries);
 
 /* index.c: copies of lower objects that have several links */
 

@@ -162,21 +162,28 @@ static void remember(struct view *view, const struct layers_dir *dir, const char
     }
 }
 
+/* The key and the descriptor of an object's topmost member. The members of a directory are kept, a file's is not. */
+static int take_top(struct view *view, struct layer_object *object, struct inode_key *ret_key, int *ret_fd,
+                    enum inode_keep *ret_keep)
+{
+    struct layer_member *top = &object->members[0];
+    *ret_fd = S_ISDIR(object->st.st_mode) ? fcntl(top->fd, F_DUPFD_CLOEXEC, 3) : fd_steal(&top->fd);
+    return *ret_fd < 0 ? -errno : layers_key_of_fd(view, top->layer, *ret_fd, &object->stx, ret_key, ret_keep);
+}
+
 int layers_make_entry(struct view *view, const struct layers_dir *dir, const char *name, struct layer_object *object,
-                      struct fuse_entry_param *ret_entry, struct inode **ret_inode)
+                      const struct inode_key *known_key, struct fuse_entry_param *ret_entry, struct inode **ret_inode)
 {
     struct layers *layers = layers_of(view);
-    struct layer_member *top = &object->members[0];
     struct statx stx = object->stx;
     struct inode_key key;
-    enum inode_keep keep;
+    enum inode_keep keep = INODE_KEEP_NO_FD;
+    auto_fd int fd = -1;
     uint16_t flags = flags_of(layers, object);
     uint64_t ino = flags & LAYERS_FLAG_UPPER ? layers_number_from_below(layers, object) : 0;
-    bool is_dir = S_ISDIR(stx.stx_mode);
-    auto_fd int fd = is_dir ? fcntl(top->fd, F_DUPFD_CLOEXEC, 3) : fd_steal(&top->fd);
-    int r = fd < 0 ? -errno : layers_key_of_fd(view, top->layer, fd, &stx, &key, &keep);
+    int r = known_key ? 0 : take_top(view, object, &key, &fd, &keep);
     if (r == 0)
-        r = view_intern(view, &key, IFTODT(stx.stx_mode), &fd, keep, ret_inode);
+        r = view_intern(view, known_key ? known_key : &key, IFTODT(stx.stx_mode), &fd, keep, ret_inode);
     if (r < 0)
         return r;
     atomic_fetch_or(&(*ret_inode)->flags, flags);
@@ -193,7 +200,7 @@ static int lookup_once(struct view *view, const struct layers_dir *dir, const ch
 {
     g_auto(layer_object) object = {0};
     int r = layers_find(view, dir, name, &object);
-    return r < 0 ? r : layers_make_entry(view, dir, name, &object, ret_entry, ret_inode);
+    return r < 0 ? r : layers_make_entry(view, dir, name, &object, NULL, ret_entry, ret_inode);
 }
 
 int layers_lookup(struct view *view, const struct layers_dir *dir, const char *name, struct fuse_entry_param *ret_entry,

@@ -17,7 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_KEPT 32
+#define N_KEPT    32
+
+#define N_AT_ONCE 64 /* entries */
 
 /* Offsets of "." and ".."; those of entries are greater. */
 #define OFFSET_DOT     1
@@ -188,13 +190,6 @@ static void plain_entry(struct answer *a, const struct layer_listing_entry *list
     *ret_entry = (struct fuse_entry_param){.attr = {.st_ino = number_of(a, listed), .st_mode = DTTOIF(listed->type)}};
 }
 
-static void full_entry(struct answer *a, const struct layer_listing_entry *listed, struct fuse_entry_param *ret_entry)
-{
-    struct inode *inode;
-    if (layers_lookup(a->view, a->dir, listed->name, ret_entry, &inode) < 0)
-        *ret_entry = (struct fuse_entry_param){.attr = {.st_ino = listed->ino, .st_mode = DTTOIF(listed->type)}};
-}
-
 static bool add_dot(struct answer *a, const char *name, off_t offset)
 {
     struct fuse_entry_param entry = {.attr = {.st_ino = 1, .st_mode = S_IFDIR}};
@@ -208,37 +203,58 @@ static bool add_dot(struct answer *a, const char *name, off_t offset)
     return true;
 }
 
-/* Adds an entry to the answer. False if there is no room for it. */
-static bool add(struct answer *a, const struct entry *entry)
+static size_t needed_bytes(const struct answer *a, const struct entry *entry)
 {
-    char *at = a->out + a->n_out_bytes;
-    size_t n_left = a->size_bytes - a->n_out_bytes;
     const char *name = entry->listed->name;
+    return a->plus ? fuse_add_direntry_plus(a->req, NULL, 0, name, NULL, 0)
+                   : fuse_add_direntry(a->req, NULL, 0, name, NULL, 0);
+}
+
+/* How many of the entries there is room for, at most N_AT_ONCE. */
+static unsigned count_fitting(const struct answer *a, const struct entry *entries, size_t n_entries)
+{
+    size_t n_left = a->size_bytes - a->n_out_bytes, n_needed;
+    unsigned n = 0;
+    for (; n < MIN(n_entries, N_AT_ONCE) && (n_needed = needed_bytes(a, &entries[n])) <= n_left; n++)
+        n_left -= n_needed;
+    return n;
+}
+
+static void add_plus(struct answer *a, const struct entry *entries, unsigned n)
+{
+    struct fuse_entry_param params[N_AT_ONCE];
+    const struct layer_listing_entry *listed[N_AT_ONCE] = {NULL};
+    for (unsigned i = 0; i < n; i++)
+        listed[i] = entries[i].listed;
+    layers_lookup_many(a->view, a->dir, listed, n, params);
+    for (unsigned i = 0; i < n; i++)
+        a->n_out_bytes += fuse_add_direntry_plus(a->req, a->out + a->n_out_bytes, a->size_bytes - a->n_out_bytes,
+                                                 listed[i]->name, &params[i], entries[i].offset);
+}
+
+static void add_plain(struct answer *a, const struct entry *entries, unsigned n)
+{
     struct fuse_entry_param param;
-    size_t n_needed = a->plus ? fuse_add_direntry_plus(a->req, NULL, 0, name, NULL, 0)
-                              : fuse_add_direntry(a->req, NULL, 0, name, NULL, 0);
-    if (n_needed > n_left)
-        return false;
-    if (a->plus) {
-        full_entry(a, entry->listed, &param);
-        fuse_add_direntry_plus(a->req, at, n_left, name, &param, entry->offset);
-    } else {
-        plain_entry(a, entry->listed, &param);
-        fuse_add_direntry(a->req, at, n_left, name, &param.attr, entry->offset);
+    for (unsigned i = 0; i < n; i++) {
+        plain_entry(a, entries[i].listed, &param);
+        a->n_out_bytes += fuse_add_direntry(a->req, a->out + a->n_out_bytes, a->size_bytes - a->n_out_bytes,
+                                            entries[i].listed->name, &param.attr, entries[i].offset);
     }
-    a->n_out_bytes += n_needed;
-    return true;
 }
 
 static void fill(struct answer *a, const struct snapshot *snapshot, int64_t offset)
 {
+    unsigned n;
     if (offset < OFFSET_DOT && !add_dot(a, ".", OFFSET_DOT))
         return;
     if (offset < OFFSET_DOT_DOT && !add_dot(a, "..", OFFSET_DOT_DOT))
         return;
-    for (size_t i = find_entry(snapshot, offset); i < snapshot->n_entries; i++)
-        if (!add(a, &snapshot->entries[i]))
+    for (size_t i = find_entry(snapshot, offset); i < snapshot->n_entries; i += n) {
+        n = count_fitting(a, &snapshot->entries[i], snapshot->n_entries - i);
+        if (n == 0)
             return;
+        (a->plus ? add_plus : add_plain)(a, &snapshot->entries[i], n);
+    }
 }
 
 static int fill_answer(struct answer *a, int64_t offset)

@@ -35,10 +35,35 @@ static void test_all_calls_take_an_o_path_descriptor(void **state)
     assert_int_equal(inode_fd_getxattr(fd, "user.x", value, sizeof(value)), -ENODATA);
 }
 
+static void test_a_name_lists_as_its_descriptor(void **state)
+{
+    g_autofree char *path = g_dir_make_tmp("gidfs-xattr-XXXXXX", NULL);
+    auto_fd int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_fd int file = openat(dir, "file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    char by_fd[256], by_name[256];
+    assert_true(file >= 0);
+    assert_return_code(symlinkat("file", dir, "link"), 0);
+    int set = inode_fd_setxattr(file, "user.x", "value", 5, 0);
+    ssize_t size = inode_fd_listxattr(file, by_fd, sizeof(by_fd));
+    ssize_t named = inode_fd_listxattr_at(dir, "file", by_name, sizeof(by_name));
+    ssize_t linked = inode_fd_listxattr_at(dir, "link", by_name + 128, 128);
+    unlinkat(dir, "link", 0);
+    unlinkat(dir, "file", 0);
+    rmdir(path);
+    if (set == -EOPNOTSUPP || named == -EOPNOTSUPP) {
+        print_message("no user xattrs here, or none by name\n");
+        skip();
+    }
+    assert_int_equal(named, size);
+    assert_memory_equal(by_name, by_fd, size);
+    assert_null(linked > 0 ? memmem(by_name + 128, linked, "user.x", sizeof("user.x")) : NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_calls_take_an_o_path_descriptor),
+        cmocka_unit_test(test_a_name_lists_as_its_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
