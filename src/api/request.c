@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests come from anybody on the machine: nothing of them is trusted. json-glib's parser calls itself for each level
- * of nesting, so a body that nests deep is refused before it sees it.
+ * of nesting, so a body that nests deep is refused before it sees it. It also ends a string at a zero character, so a
+ * path with one in it would name another file: refused as well.
  */
 #include "api/request.h"
 
@@ -60,6 +61,21 @@ static unsigned int nesting_of(const char *text, size_t size)
     return deepest;
 }
 
+/* A backslash escapes one character; outside of strings it is an error anyway. */
+static bool has_zero_character(const char *text, size_t size)
+{
+    static const char zero[] = "u0000";
+
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] != '\\')
+            continue;
+        i++;
+        if (size - i >= strlen(zero) && memcmp(text + i, zero, strlen(zero)) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool is_blank(const GByteArray *body)
 {
     for (guint i = 0; i < body->len; i++)
@@ -83,6 +99,8 @@ int api_request_parse(struct api_request *request, GError **error)
         return refuse(error, REFUSAL_BAD_REQUEST, "body: not UTF-8");
     if (nesting_of(text, size) > NESTING_MAX)
         return refuse(error, REFUSAL_BAD_REQUEST, "body: nested deeper than %d levels", NESTING_MAX);
+    if (has_zero_character(text, size))
+        return refuse(error, REFUSAL_BAD_REQUEST, "body: \\u0000 is in no name or path; leave it out");
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
     if (!json_parser_load_from_data(parser, text, (gssize)size, &problem))
         return refuse(error, REFUSAL_BAD_REQUEST, "body: not JSON: %s", problem->message);

@@ -333,6 +333,24 @@ static void on_daemon_log(void *data, const char *format, va_list args)
     log_debug("http: %s", g_strchomp(text));
 }
 
+/*
+ * As libmicrohttpd does it by itself, in place, but that "%00" stays what it is: it would end the name that it is in,
+ * and another thing than the one that was named would be removed.
+ */
+static size_t unescape(void *data, struct MHD_Connection *connection, char *text)
+{
+    char *out = text;
+    for (const char *at = text; *at; at++) {
+        int high = at[0] == '%' ? g_ascii_xdigit_value(at[1]) : -1;
+        int low = high >= 0 ? g_ascii_xdigit_value(at[2]) : -1;
+        int byte = low >= 0 ? high << 4 | low : 0;
+        *out++ = byte ? (char)byte : *at;
+        at += byte ? 2 : 0;
+    }
+    *out = '\0';
+    return (size_t)(out - text);
+}
+
 static struct MHD_Daemon *start_daemon(struct api_server *server)
 {
     return MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
@@ -341,7 +359,7 @@ static struct MHD_Daemon *start_daemon(struct api_server *server)
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
                             (unsigned int)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_TIMEOUT_S,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_EXTERNAL_LOGGER,
-                            on_daemon_log, NULL, MHD_OPTION_END);
+                            on_daemon_log, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
 }
 
 static void free_server(struct api_server *server)

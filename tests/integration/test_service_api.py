@@ -91,6 +91,16 @@ class Errors(ApiTest):
                 status, answer = self.raw(b"POST /v1/volumes HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
                 self.assertEqual((status, json.loads(answer)["error"]["code"]), (400, "bad-request"))
 
+    def test_a_zero_character_cuts_nothing_off(self):
+        """What stands before it is another name or path, of something that nobody spoke of."""
+        source = self.new_directory(prefix="source-")
+        call(self.socket, "POST", "/v1/volumes", {"name": "data", "source": str(source)})
+        self.assertEqual(self.error("DELETE", "/v1/volumes/data%00x").code, "not-found")
+        self.assertEqual(self.error("DELETE", f"/v1/volumes?below={source}%00x&force=tru%65%00").code, "bad-request")
+        self.assertEqual(call(self.socket, "DELETE", f"/v1/volumes?below={source}%00")[1]["released"], [])
+        self.assertEqual(self.error("POST", "/v1/volumes", {"name": "x", "source": f"{source}\0x"}).code, "bad-request")
+        self.assertEqual([v["name"] for v in call(self.socket, "GET", "/v1/vol%75mes")[1]["volumes"]], ["data"])
+
     def test_a_large_body(self):
         size = 1024 * 1024 + 1
         status, answer = self.raw(f"POST /v1/volumes HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n")

@@ -34,6 +34,16 @@ static void test_what_is_no_object(void **state)
     assert_not_parsed("{\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}", "nested");
 }
 
+static void test_a_zero_character_ends_no_string(void **state)
+{
+    assert_not_parsed("{\"a\":\"/srv/data\\u0000x\"}", "u0000");
+    assert_not_parsed("{\"a\\\\\\u0000\":1}", "u0000");
+    g_autoptr(api_request) request = request_of("{\"a\":\"\\\\u0000 \\u0001\"}");
+    assert_int_equal(api_request_parse(request, NULL), 0);
+    g_autoptr(api_request) short_one = request_of("{\"a\":\"\\u000");
+    assert_int_equal(api_request_parse(short_one, NULL), -EINVAL);
+}
+
 static void test_brackets_in_strings_do_not_nest(void **state)
 {
     g_autoptr(api_request) request = request_of("{\"a\":\"[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[\"}");
@@ -144,9 +154,13 @@ static void test_failures_as_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_no_object),       cmocka_unit_test(test_brackets_in_strings_do_not_nest),
-        cmocka_unit_test(test_an_absent_body_is_empty), cmocka_unit_test(test_members),
-        cmocka_unit_test(test_wrong_members),           cmocka_unit_test(test_query),
+        cmocka_unit_test(test_what_is_no_object),
+        cmocka_unit_test(test_a_zero_character_ends_no_string),
+        cmocka_unit_test(test_brackets_in_strings_do_not_nest),
+        cmocka_unit_test(test_an_absent_body_is_empty),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_wrong_members),
+        cmocka_unit_test(test_query),
         cmocka_unit_test(test_failures_as_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
