@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inode table. Three things are kept in step under `lock`: the records (shared memory), the index from key to
- * record (private: a chained hash, rebuilt from the records by a successor), and the cache of descriptors.
+ * record (private: a chained hash, rebuilt from the records by a successor), and the descriptors (fd_cache.h).
  *
  * Costs: 104 bytes of record, 4 of chain and 4 to 8 of bucket an inode.
- *
- * Descriptors: a record's fd is either cached or pinned. Cached ones are found by the clock's hand in `cached`, a list
- * of record numbers in which stale entries are allowed (the record lost its descriptor since) and dropped as the hand
- * meets them. A descriptor in use (n_fd_users) is never closed.
  *
  * Locks: `lock` is innermost and short, no system call is made under it but close(), dup3() and the dropping of a
  * backing id. The striped open locks are taken before it.
@@ -17,6 +13,7 @@
 #include "base/fault.h"
 #include "base/fd.h"
 #include "inode/count.h"
+#include "inode/fd_cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +25,6 @@
 #define NONE          UINT32_MAX
 #define N_OPEN_LOCKS  64
 #define N_BUCKETS_MIN 1024
-#define EVICT_AT_ONCE 16
 #define N_PICKED_FROM 4096 /* looked at under the lock at once */
 #define MIN(a, b)     ((a) < (b) ? (a) : (b))
 
@@ -44,11 +40,8 @@ struct inode_table {
     uint32_t free_head;
     uint32_t n_inodes;
 
-    uint32_t *cached;
-    size_t n_cached, n_cached_space, hand;
+    struct fd_cache fds;
     uint32_t idle_hand;
-    unsigned n_fds; /* records with a descriptor that is not pinned */
-    unsigned n_pinned;
 
     pthread_mutex_t open_locks[N_OPEN_LOCKS];
 };
@@ -63,9 +56,9 @@ static void publish_counts(struct inode_table *t)
 {
     struct inode_state *state = t->config.state;
     atomic_store_explicit(&state->n_inodes, t->n_inodes, memory_order_relaxed);
-    atomic_store_explicit(&state->n_fds, t->n_fds + t->n_pinned, memory_order_relaxed);
+    atomic_store_explicit(&state->n_fds, t->fds.n_fds + t->fds.n_pinned, memory_order_relaxed);
     atomic_store_explicit(&state->n_private_bytes,
-                          (t->n_next + (uint64_t)t->n_buckets + t->n_cached_space) * sizeof(uint32_t),
+                          (t->n_next + (uint64_t)t->n_buckets + t->fds.n_space) * sizeof(uint32_t),
                           memory_order_relaxed);
 }
 
@@ -183,104 +176,15 @@ static void release_record(struct inode_table *t, uint32_t index)
     t->free_head = index;
 }
 
-/* Descriptors. All with the lock held. */
-
-static bool is_pinned(const struct inode *inode)
+/* What becomes of the descriptor that a lookup brings; with the lock held. */
+static void keep_fd(struct inode_table *t, struct inode *inode, int *fd, enum inode_keep keep)
 {
-    return atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_FLAG_FD_PINNED;
-}
-
-/* Takes the descriptor out of the record. -1: it has none. */
-static int release_fd(struct inode_table *t, struct inode *inode)
-{
-    if (inode->fd < 0)
-        return -1;
-    if (is_pinned(inode))
-        t->n_pinned--;
-    else
-        t->n_fds--;
-    publish_counts(t);
-    return fd_steal(&inode->fd);
-}
-
-/* Noted until it is dropped: dropping it twice does no harm. */
-static void drop_backing(struct inode_table *t, struct inode *inode)
-{
-    if (inode->backing_id != 0 && t->config.drop_backing)
-        t->config.drop_backing(t->config.data, inode->backing_id);
-    inode->backing_id = 0;
-}
-
-static void close_fd(struct inode_table *t, struct inode *inode)
-{
-    if (inode->n_opens == 0) /* nor is an open being counted: that uses the descriptor, or has pinned it */
-        drop_backing(t, inode);
-    fd_close(release_fd(t, inode));
-}
-
-static bool may_evict(const struct inode *inode)
-{
-    return inode->nodeid != 0 && inode->fd >= 0 && inode->n_fd_users == 0 && !is_pinned(inode);
-}
-
-/* Closes a few descriptors that were not used of late. */
-static void evict(struct inode_table *t)
-{
-    unsigned n_closed = 0;
-    for (size_t n = 2 * t->n_cached; n > 0 && t->n_cached > 0 && n_closed < EVICT_AT_ONCE; n--) {
-        if (t->hand >= t->n_cached)
-            t->hand = 0;
-        struct inode *inode = &t->records[t->cached[t->hand]];
-        bool stale = inode->nodeid == 0 || inode->fd < 0 || is_pinned(inode);
-        if (!stale && !may_evict(inode)) {
-            t->hand++;
-        } else if (!stale && atomic_load(&inode->flags) & INODE_FLAG_FD_RECENT) {
-            atomic_fetch_and(&inode->flags, (uint16_t)~INODE_FLAG_FD_RECENT);
-            t->hand++;
-        } else {
-            if (!stale) {
-                close_fd(t, inode);
-                n_closed++;
-            }
-            t->cached[t->hand] = t->cached[--t->n_cached];
-        }
+    if (keep != INODE_KEEP_NO_FD)
+        fd_cache_adopt(&t->fds, inode, fd);
+    if (keep == INODE_KEEP_PINNED) {
+        atomic_fetch_or(&inode->flags, INODE_FLAG_NO_HANDLE);
+        fd_cache_pin(&t->fds, inode);
     }
-}
-
-/* Makes a descriptor findable by the clock's hand. If there is no memory for that it stays until it is forgotten. */
-static void remember_cached(struct inode_table *t, uint32_t index)
-{
-    if (t->n_cached == t->n_cached_space) {
-        size_t n_space = t->n_cached_space ? t->n_cached_space * 2 : 256;
-        uint32_t *grown = realloc(t->cached, n_space * sizeof(*grown));
-        if (!grown)
-            return;
-        t->cached = grown;
-        t->n_cached_space = n_space;
-    }
-    t->cached[t->n_cached++] = index;
-}
-
-static void pin_fd(struct inode_table *t, struct inode *inode)
-{
-    if (is_pinned(inode) || inode->fd < 0)
-        return;
-    atomic_fetch_or(&inode->flags, INODE_FLAG_FD_PINNED);
-    t->n_fds--;
-    t->n_pinned++;
-}
-
-/* Makes room first: an entry that the inode had left in the list would have its new descriptor closed at once. */
-static void adopt_fd(struct inode_table *t, struct inode *inode, int *fd)
-{
-    if (inode->fd >= 0 || *fd < 0)
-        return;
-    if (t->n_fds >= t->config.n_fds_max || t->n_cached > 2 * (size_t)t->config.n_fds_max)
-        evict(t);
-    inode->fd = fd_steal(fd);
-    t->n_fds++;
-    remember_cached(t, index_of(t, inode));
-    publish_counts(t);
 }
 
 /* Life and death of the table. */
@@ -296,7 +200,7 @@ static int rebuild(struct inode_table *t)
         struct inode *inode = &t->records[i];
         inode->n_fd_users = 0;
         if (inode->n_opens == 0)
-            drop_backing(t, inode);
+            fd_cache_drop_backing(&t->fds, inode);
         if (inode->nodeid == 0 || inode->n_lookups == 0) {
             inode->nodeid = 0;
             inode->generation++; /* a forget may have come too far to be seen, and not far enough to count this */
@@ -305,12 +209,7 @@ static int rebuild(struct inode_table *t)
             continue;
         }
         t->n_inodes++;
-        if (inode->fd >= 0 && is_pinned(inode)) {
-            t->n_pinned++;
-        } else if (inode->fd >= 0) {
-            t->n_fds++;
-            remember_cached(t, i);
-        }
+        fd_cache_load(&t->fds, inode);
     }
     uint32_t n_buckets = N_BUCKETS_MIN;
     while (n_buckets < t->n_inodes)
@@ -326,6 +225,7 @@ int inode_table_new(const struct inode_table_config *config, struct inode_table 
     if (!t)
         return -ENOMEM;
     t->config = *config;
+    t->fds.config = &t->config;
     t->records = config->state->records;
     t->free_head = NONE;
     count_recover(config->state, config->slots, REQUEST_MAX_THREADS);
@@ -350,7 +250,7 @@ void inode_table_free(struct inode_table *t)
         pthread_mutex_destroy(&t->open_locks[i]);
     free(t->buckets);
     free(t->next);
-    free(t->cached);
+    fd_cache_clear(&t->fds);
     free(t);
 }
 
@@ -397,7 +297,7 @@ static struct inode *succeed(struct inode_table *t, const struct inode_key *key,
     struct inode *inode = id ? get_lasting(t, id) : NULL;
     if (!inode)
         return NULL;
-    close_fd(t, inode);
+    fd_cache_close(&t->fds, inode);
     inode->key = *key;
     inode->type = type;
     atomic_store(&inode->flags, 0);
@@ -430,7 +330,6 @@ static int insert(struct inode_table *t, const struct inode_key *key, uint8_t ty
     *inode = (struct inode){.generation = generation, .fd = -1, .type = type, .key = *key};
     chain(t, index);
     t->n_inodes++;
-    publish_counts(t);
     *ret_inode = inode;
     return 0;
 }
@@ -457,14 +356,10 @@ int inode_table_intern(struct inode_table *t, const struct inode_key *key, uint8
         r = insert(t, key, type, &inode);
     if (r == 0) {
         count_lookup(t, inode);
-        if (keep != INODE_KEEP_NO_FD)
-            adopt_fd(t, inode, fd);
-        if (keep == INODE_KEEP_PINNED) {
-            atomic_fetch_or(&inode->flags, INODE_FLAG_NO_HANDLE);
-            pin_fd(t, inode);
-        }
+        keep_fd(t, inode, fd, keep);
         *ret_inode = inode;
     }
+    publish_counts(t);
     pthread_mutex_unlock(&t->lock);
     FAULT_POINT("lookup-counted");
     return r;
@@ -475,13 +370,15 @@ static void free_record(struct inode_table *t, struct inode *inode, struct inode
 {
     uint32_t index = index_of(t, inode);
     unchain(t, index);
-    drop_backing(t, inode);
+    fd_cache_drop_backing(&t->fds, inode);
     __atomic_store_n(&inode->nodeid, 0, __ATOMIC_RELEASE);
     FAULT_POINT("forget-freed");
     inode->n_lookups = 0;
     inode->generation++;
-    *ret_remains = (struct inode_remains){
-        .key = inode->key, .flags = atomic_load(&inode->flags), .type = inode->type, .fd = release_fd(t, inode)};
+    *ret_remains = (struct inode_remains){.key = inode->key,
+                                          .flags = atomic_load(&inode->flags),
+                                          .type = inode->type,
+                                          .fd = fd_cache_release(&t->fds, inode)};
     atomic_store(&inode->flags, 0);
     release_record(t, index);
     t->n_inodes--;
@@ -557,31 +454,16 @@ void inode_table_move(struct inode_table *t, struct inode *inode, const struct i
     chain(t, index_of(t, inode));
     if (inode->fd >= 0)
         dup3(*fd, inode->fd, O_CLOEXEC);
-    else if (keep != INODE_KEEP_NO_FD)
-        adopt_fd(t, inode, fd);
-    if (keep == INODE_KEEP_PINNED) {
-        atomic_fetch_or(&inode->flags, INODE_FLAG_NO_HANDLE);
-        pin_fd(t, inode);
-    }
+    keep_fd(t, inode, fd, keep);
+    publish_counts(t);
     pthread_mutex_unlock(&t->lock);
-}
-
-/* Counts a user of the descriptor if there is one. */
-static int use_fd(struct inode *inode)
-{
-    if (inode->fd < 0)
-        return -ESTALE;
-    inode->n_fd_users++;
-    if (!(atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_FLAG_FD_RECENT))
-        atomic_fetch_or(&inode->flags, INODE_FLAG_FD_RECENT);
-    return inode->fd;
 }
 
 int inode_table_get_fd(struct inode_table *t, struct inode *inode)
 {
     pthread_mutex_lock(&t->lock);
     uint64_t nodeid = inode->nodeid;
-    int fd = use_fd(inode);
+    int fd = fd_cache_use(inode);
     pthread_mutex_unlock(&t->lock);
     if (fd >= 0)
         return fd;
@@ -589,7 +471,8 @@ int inode_table_get_fd(struct inode_table *t, struct inode *inode)
     auto_fd int opened = t->config.open_key(t->config.data, inode);
     if (opened == -EMFILE || opened == -ENFILE) {
         pthread_mutex_lock(&t->lock);
-        evict(t);
+        fd_cache_evict(&t->fds);
+        publish_counts(t);
         pthread_mutex_unlock(&t->lock);
         opened = t->config.open_key(t->config.data, inode);
     }
@@ -597,8 +480,9 @@ int inode_table_get_fd(struct inode_table *t, struct inode *inode)
         return opened;
     pthread_mutex_lock(&t->lock);
     if (inode->nodeid == nodeid && nodeid != 0) {
-        adopt_fd(t, inode, &opened); /* unless another thread was faster */
-        fd = use_fd(inode);
+        fd_cache_adopt(&t->fds, inode, &opened); /* unless another thread was faster */
+        publish_counts(t);
+        fd = fd_cache_use(inode);
     } else {
         fd = -ESTALE; /* forgotten under way: the kernel never does that, but whoever lies must not gain by it */
     }
@@ -620,9 +504,9 @@ int inode_table_pin_fd(struct inode_table *t, struct inode *inode)
         return fd;
     pthread_mutex_lock(&t->lock);
     inode->n_fd_users--;
-    bool full = t->n_pinned >= t->config.n_pinned_max;
+    bool full = t->fds.n_pinned >= t->config.n_pinned_max;
     if (!full)
-        pin_fd(t, inode);
+        fd_cache_pin(&t->fds, inode);
     pthread_mutex_unlock(&t->lock);
     return full ? -ENFILE : 0;
 }
@@ -630,12 +514,8 @@ int inode_table_pin_fd(struct inode_table *t, struct inode *inode)
 void inode_table_unpin_fd(struct inode_table *t, struct inode *inode)
 {
     pthread_mutex_lock(&t->lock);
-    if (is_pinned(inode) && inode->fd >= 0 && !(atomic_load(&inode->flags) & INODE_FLAG_NO_HANDLE)) {
-        atomic_fetch_and(&inode->flags, (uint16_t)~INODE_FLAG_FD_PINNED);
-        t->n_pinned--;
-        t->n_fds++;
-        remember_cached(t, index_of(t, inode));
-    }
+    if (!(atomic_load(&inode->flags) & INODE_FLAG_NO_HANDLE))
+        fd_cache_unpin(&t->fds, inode);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -690,9 +570,9 @@ void inode_table_get_stats(struct inode_table *t, struct inode_table_stats *ret_
     pthread_mutex_lock(&t->lock);
     *ret_stats = (struct inode_table_stats){
         .n_inodes = t->n_inodes,
-        .n_fds = t->n_fds + t->n_pinned,
+        .n_fds = t->fds.n_fds + t->fds.n_pinned,
         .n_bytes = inode_state_size(atomic_load(&t->config.state->n_records_used)) +
-                   (t->n_next + (uint64_t)t->n_buckets + t->n_cached_space) * sizeof(uint32_t),
+                   (t->n_next + (uint64_t)t->n_buckets + t->fds.n_space) * sizeof(uint32_t),
     };
     pthread_mutex_unlock(&t->lock);
 }
