@@ -263,6 +263,18 @@ class Changed(LayersTest):
             self.assertEqual(number, os.fstat(writer.fileno()).st_ino)
         self.assertEqual("before", (layers.lower[0] / "f").read_text())
 
+    def test_without_passthrough_a_reader_sees_what_others_write(self):
+        """As with the kernel's overlayfs."""
+        layers = self.layers(1)
+        write_tree(layers.lower[0], {"f": "before"})
+        view = layers.mount("passthrough=off")
+        with open(view.path / "f", "rb", buffering=0) as reader:
+            self.assertEqual(b"before", reader.read())
+            with open(view.path / "f", "r+b", buffering=0) as writer:
+                writer.write(b"AFTER. And more")
+            self.assertEqual(b" And more", reader.read())
+            self.assertEqual(b"AFTER. And more", os.pread(reader.fileno(), 100, 0))
+
     def test_an_unlinked_lower_file_stays_usable(self):
         layers = self.layers(1)
         write_tree(layers.lower[0], {"f": "content"})

@@ -10,9 +10,10 @@
  *  - The inode keeps its nodeid and its number. Its key and its descriptor change between two steps of
  *    layers->switches, in which the rename happens too (layers.h).
  *
- * Files that were opened for reading before go on reading the lower object, as with the kernel's overlayfs. Where the
- * kernel passes their data through, the next open may not use another backing file on the same inode: such an inode is
- * split off (layers_prepare_open), and the kernel is made to look the name up again.
+ * Files that were opened for reading before are open on the same inode, which is the copy from now on. Where the kernel
+ * passes their data through, they go on reading the lower object: FUSE binds an open file to its backing file for good,
+ * and takes no other on the same inode meanwhile. Such an inode is split off at the next open
+ * (layers_split_if_bound()), and the kernel is made to look the name up again.
  */
 #include "base/fault.h"
 #include "base/fd.h"
