@@ -102,6 +102,16 @@ static void write_member(struct json_out *out, const char *key, const struct sta
     json_raw(out, key, text ? text : "null");
 }
 
+static void write_watch(struct json_out *out, const struct stats_view *view)
+{
+    if (!view->counters)
+        json_null(out, "watch");
+    else
+        json_string(out, "watch",
+                    json_object_get_boolean_member_with_default(view->counters, "watched", FALSE) ? "directories"
+                                                                                                  : "none");
+}
+
 static void write_view(struct json_out *out, const struct stats_view *view)
 {
     int64_t keeper = stats_counter(view, "keeper_pid"), worker = stats_counter(view, "worker_pid");
@@ -111,23 +121,18 @@ static void write_view(struct json_out *out, const struct stats_view *view)
     json_uint(out, "gid", view->view_gid);
     write_requests(out, view);
     write_member(out, "total_requests", view, "n_requests");
-    write_member(out, "errors", view, "n_errors");
     write_member(out, "inodes", view, "n_inodes");
-    write_member(out, "open_files", view, "n_open_files");
     write_member(out, "open_fds", view, "n_fds");
-    write_member(out, "backing_files", view, "n_backing_files");
-    write_member(out, "read_bytes", view, "n_read_bytes");
-    write_member(out, "written_bytes", view, "n_written_bytes");
     json_id(out, "rss_bytes", resident_bytes(keeper) + resident_bytes(worker));
     if (view->counters)
         json_int(out, "worker_restarts", MAX(stats_counter(view, "n_workers_started") - 1, 0));
     else
         json_null(out, "worker_restarts");
-    write_member(out, "queue", view, "n_waiting");
+    write_member(out, "queue", view, "n_requests_in_work");
     write_member(out, "oldest_request_ms", view, "oldest_request_ms");
     write_member(out, "passthrough", view, "passthrough");
     json_string(out, "cache", view->cache);
-    write_member(out, "watch", view, "watch");
+    write_watch(out, view);
     json_id(out, "keeper_pid", keeper);
     json_id(out, "worker_pid", worker);
     json_end_object(out);

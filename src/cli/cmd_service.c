@@ -22,23 +22,18 @@ static const struct column stats_columns[] = {
     {"NAME", 0.2, COLUMN_TREE, "the view's name", "name"},
     {"GID", 5, COLUMN_RIGHT, "its gid", "gid"},
     {"REQUESTS", 8, COLUMN_RIGHT, "requests that the worker answered", "total_requests"},
-    {"ERRORS", 6, COLUMN_RIGHT, "answers that were errors of the view itself", "errors"},
     {"INODES", 7, COLUMN_RIGHT, "inodes that the kernel knows", "inodes"},
-    {"OPEN", 5, COLUMN_RIGHT, "files that are open", "open_files"},
     {"FDS", 5, COLUMN_RIGHT, "descriptors that the view holds", "open_fds"},
-    {"BACKING", 5, COLUMN_RIGHT, "files that are passed through", "backing_files"},
-    {"READ", 8, COLUMN_RIGHT, "bytes read through the worker", "read_bytes"},
-    {"WRITTEN", 8, COLUMN_RIGHT, "bytes written through the worker", "written_bytes"},
     {"RSS", 9, COLUMN_RIGHT, "memory of the worker in bytes", "rss_bytes"},
     {"RESTARTS", 4, COLUMN_RIGHT, "how often the worker had to be replaced", "worker_restarts"},
-    {"QUEUE", 4, COLUMN_RIGHT, "requests that wait", "queue"},
+    {"QUEUE", 4, COLUMN_RIGHT, "requests that it works on", "queue"},
     {"PASSTHROUGH", 3, 0, "whether data goes through the kernel alone", "passthrough"},
     {"CACHE", 6, 0, "what the kernel may keep", "cache"},
     {"WATCH", 11, 0, "how changes behind the view are noticed", "watch"},
 };
 
 static const struct listing stats_listing =
-    LISTING("views", stats_columns, "NAME,GID,REQUESTS,ERRORS,INODES,OPEN,RSS,RESTARTS,QUEUE,PASSTHROUGH");
+    LISTING("views", stats_columns, "NAME,GID,REQUESTS,INODES,FDS,RSS,RESTARTS,QUEUE,PASSTHROUGH");
 
 static enum cli_status plan_status(const gidfs_result *plan)
 {

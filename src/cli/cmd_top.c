@@ -12,10 +12,9 @@ static const struct column columns[] = {
     {"GID", 5, COLUMN_RIGHT, "its gid", "gid"},
     {"REQ/S", 7, COLUMN_RIGHT, "requests a second since the look before", NULL},
     {"REQUESTS", 9, COLUMN_RIGHT, "requests that the worker answered", "total_requests"},
-    {"ERRORS", 6, COLUMN_RIGHT, "answers that were errors of the view itself", "errors"},
-    {"QUEUE", 5, COLUMN_RIGHT, "requests that wait", "queue"},
+    {"QUEUE", 5, COLUMN_RIGHT, "requests that it works on", "queue"},
     {"INODES", 8, COLUMN_RIGHT, "inodes that the kernel knows", "inodes"},
-    {"OPEN", 6, COLUMN_RIGHT, "files that are open", "open_files"},
+    {"FDS", 6, COLUMN_RIGHT, "descriptors that the view holds", "open_fds"},
     {"RSS", 10, COLUMN_RIGHT, "memory of the worker in bytes", "rss_bytes"},
 };
 #define N_COLUMNS G_N_ELEMENTS(columns)

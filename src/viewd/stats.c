@@ -14,16 +14,20 @@ uint64_t stats_now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* The age of the request that has been worked on longest, in milliseconds; 0 when there is none. */
-static uint64_t oldest_request_ms(const struct transport_state *transport)
+/* The requests that are worked on: how many, and the age of the oldest in milliseconds, 0 when there is none. */
+static unsigned look_at_work(const struct transport_state *transport, uint64_t *ret_oldest_ms)
 {
-    uint64_t now_ms = stats_now_ms(), oldest_ms = now_ms;
+    uint64_t now_ms = stats_now_ms(), begun_ms = now_ms;
+    unsigned n = 0;
     for (unsigned i = 0; i < REQUEST_MAX_THREADS; i++) {
         const struct request_slot *slot = &transport->slots[i];
-        if (slot->unique != 0 && slot->begun_ms < oldest_ms)
-            oldest_ms = slot->begun_ms;
+        if (slot->unique == 0)
+            continue;
+        n++;
+        begun_ms = MIN(begun_ms, slot->begun_ms);
     }
-    return now_ms - oldest_ms;
+    *ret_oldest_ms = now_ms - begun_ms;
+    return n;
 }
 
 /* A path may be no UTF-8, and JSON must be. */
@@ -46,7 +50,7 @@ static void add_bool(GString *json, const char *name, bool value)
 
 static void add_requests(GString *json, const struct transport_state *transport)
 {
-    uint64_t total = 0;
+    uint64_t total = 0, oldest_ms;
     const char *separator = "";
     g_string_append(json, ",\"requests\":{");
     for (uint32_t i = 0; i < TRANSPORT_N_OPCODES; i++) {
@@ -64,7 +68,8 @@ static void add_requests(GString *json, const struct transport_state *transport)
     g_string_append_c(json, '}');
     add_number(json, "n_requests", total);
     add_number(json, "n_notifications", atomic_load(&transport->n_notifications));
-    add_number(json, "oldest_request_ms", oldest_request_ms(transport));
+    add_number(json, "n_requests_in_work", look_at_work(transport, &oldest_ms));
+    add_number(json, "oldest_request_ms", oldest_ms);
 }
 
 static void add_watch(GString *json, const struct watch_state *watch)

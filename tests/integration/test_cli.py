@@ -343,7 +343,7 @@ class CliTest(unittest.TestCase):
         self.assertEqual(self.run_cli("recover").returncode, 1)
 
     def test_stats_and_top(self):
-        view = {"name": "data", "gid": 50000, "requests": {"lookup": 3}, "total_requests": 3, "errors": 0}
+        view = {"name": "data", "gid": 50000, "requests": {"lookup": 3}, "total_requests": 3, "queue": 2}
         self.answer("GET /v1/stats", {"views": [view]})
         self.answer("GET /v1/stats/data", view)
         self.assertIn("data", self.ok("stats"))

@@ -443,6 +443,10 @@ class Counters(ServiceTest):
         self.assertGreaterEqual(stats["requests"]["create"], 1)
         self.assertGreaterEqual(stats["total_requests"], 1)
         self.assertGreater(stats["rss_bytes"], 100000)
+        self.assertNotIn(None, stats.values(), "a member that never has a value")
+        self.assertIn(stats["watch"], ("directories", "none"))
+        self.create("unwatched", self.make_source("unwatched"), cache="none")
+        self.assertEqual(self.call("GET", "/v1/stats/unwatched")["watch"], "none")
         self.assertEqual(self.call("GET", "/v1/stats")["views"][0]["keeper_pid"], stats["keeper_pid"])
         metrics = self.call("GET", "/metrics")
         self.assertRegex(metrics, r'(?m)^gidfs_view_requests_total\{volume="data"\} [1-9]')
@@ -458,6 +462,7 @@ class Counters(ServiceTest):
             views = {view["name"]: view for view in self.call("GET", "/v1/stats")["views"]}
             self.assertIsNone(views["data"]["requests"])
             self.assertIsNone(views["data"]["rss_bytes"])
+            self.assertIsNone(views["data"]["watch"])
             self.assertIsNotNone(views["other"]["requests"])
         finally:
             os.kill(keeper, signal.SIGCONT)
