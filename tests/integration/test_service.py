@@ -642,6 +642,22 @@ class Survival(ServiceTest):
         self.assertEqual((self.volumes()["data"]["state"], self.gids()["allocated"]), ("mounted", 1))
         self.detach(target)
 
+    def test_a_view_whose_keeper_alone_died_is_mounted_again(self):
+        """Its worker serves who has a file open, and ends after that."""
+        source = self.make_source()
+        (source / "file").write_text("content")
+        view = pathlib.Path(self.create("data", source)["view"])
+        keeper = self.volumes()["data"]["keeper_pid"]
+        left = [pid for pid in os.listdir("/proc") if pid.isdigit() and self.serves(pid, view) and int(pid) != keeper]
+        with open(view / "file", encoding="ascii") as file:
+            os.kill(keeper, signal.SIGKILL)
+            wait_until(lambda: self.volumes()["data"]["keeper_pid"] not in (None, keeper), "another keeper")
+            wait_until(lambda: self.volumes()["data"]["state"] == "mounted", "the view to be mounted again")
+            self.assertEqual("content", file.read())
+            self.assertIn("the keeper of its view died", self.service.log())
+            self.assertEqual("content", self.reads(view / "file"))
+        wait_until(lambda: not [pid for pid in left if self.serves(pid, view)], "the end of what the keeper has left")
+
     def test_abort_frees_and_mounts_again(self):
         source = self.make_source()
         (source / "file").write_text("content")
