@@ -50,7 +50,7 @@ int fuse_negotiate(const struct fuse_init_in *in, const struct fuse_wants *wants
     *ret_agreed = (struct fuse_agreed){
         .flags = flags,
         .minor = in->minor,
-        .max_write_bytes = FUSE_MAX_WRITE_BYTES,
+        .max_write_bytes = flags & FUSE_PASSTHROUGH ? FUSE_MAX_WRITE_PASSTHROUGH_BYTES : FUSE_MAX_WRITE_BYTES,
         .passthrough = flags & FUSE_PASSTHROUGH,
         .resend = flags & FUSE_HAS_RESEND,
         .notify_inc_epoch = in->minor >= MINOR_INC_EPOCH,
@@ -64,7 +64,7 @@ int fuse_negotiate(const struct fuse_init_in *in, const struct fuse_wants *wants
         .flags2 = (uint32_t)(flags >> 32),
         .max_background = MAX_BACKGROUND,
         .congestion_threshold = MAX_BACKGROUND * 3 / 4,
-        .max_write = FUSE_MAX_WRITE_BYTES,
+        .max_write = ret_agreed->max_write_bytes,
         .max_pages = FUSE_MAX_WRITE_BYTES / 4096,
         .time_gran = 1,
         .max_stack_depth = flags & FUSE_PASSTHROUGH ? wants->max_stack_depth : 0,

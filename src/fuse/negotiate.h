@@ -29,7 +29,12 @@ struct fuse_agreed {
     bool notify_prune;
 };
 
-#define FUSE_MAX_WRITE_BYTES (1024U * 1024U)
+/*
+ * The most that a write request carries. With passthrough there are none, as a rule, and each server thread saves the
+ * memory for them.
+ */
+#define FUSE_MAX_WRITE_BYTES             (1024U * 1024U)
+#define FUSE_MAX_WRITE_PASSTHROUGH_BYTES (256U * 1024U)
 
 /* -EPROTO if the kernel's protocol is older than 7.31 (Linux 5.4). */
 int fuse_negotiate(const struct fuse_init_in *in, const struct fuse_wants *wants, struct abi_init_out *ret_out,

@@ -99,6 +99,12 @@ static char *slot_buffer(const struct transport *t, unsigned slot)
     return t->config.buffers + (size_t)slot * TRANSPORT_BUFFER_BYTES;
 }
 
+/* The largest request: the kernel refuses to be read with less room. */
+static size_t request_bytes(const struct transport *t)
+{
+    return t->agreed.max_write_bytes + TRANSPORT_HEAD_BYTES;
+}
+
 static int send_reply(int fd, uint64_t unique, int error, const void *body, size_t n_bytes)
 {
     struct fuse_out_header out = {
@@ -165,6 +171,7 @@ static int answer_init(struct transport *t)
     int r = fuse_negotiate(&state->init, &t->config.wants, &out, &t->agreed);
     send_reply(t->config.dev_fd, header->unique, r, &out, sizeof(out));
     header->len = 0;
+    state->max_write_bytes = t->agreed.max_write_bytes;
     if (r == 0)
         state->n_init_bytes = (uint32_t)n;
     return r;
@@ -216,6 +223,8 @@ int transport_new(const struct transport_config *config, struct transport **ret_
     if (config->state->n_init_bytes != 0) {
         struct abi_init_out ignored;
         r = fuse_negotiate(&config->state->init, &config->wants, &ignored, &t->agreed);
+        uint32_t told = config->state->max_write_bytes;
+        t->agreed.max_write_bytes = told ? MIN(told, FUSE_MAX_WRITE_BYTES) : FUSE_MAX_WRITE_BYTES;
         t->takeover = r == 0 ? takeover_new(config, t->agreed.resend) : NULL;
         r = r == 0 && !t->takeover ? -ENOMEM : r;
     } else {
@@ -285,7 +294,7 @@ static enum pool_received receive(void *data, unsigned number)
         replayed = *slot;
         return POOL_RECEIVED_SLOW;
     }
-    ssize_t n = read(t->config.dev_fd, buffer, TRANSPORT_BUFFER_BYTES);
+    ssize_t n = read(t->config.dev_fd, buffer, request_bytes(t));
     FAULT_POINT("request-read");
     if (n < 0)
         return errno == ENODEV || errno == ECONNABORTED || errno == ENOTCONN || errno == EBADF ? POOL_RECEIVED_END
@@ -368,11 +377,11 @@ static void process(void *data, unsigned number)
  * The kernel must never have to wait for a page of the buffer: a process that is killed at that moment gets none, and
  * the kernel fails the request that it was copying.
  */
-static void populate(char *buffer)
+static void populate(char *buffer, size_t n_bytes)
 {
-    if (madvise(buffer, TRANSPORT_BUFFER_BYTES, MADV_POPULATE_WRITE) == 0)
+    if (madvise(buffer, n_bytes, MADV_POPULATE_WRITE) == 0)
         return;
-    for (size_t at = 0; at < TRANSPORT_BUFFER_BYTES; at += 4096) {
+    for (size_t at = 0; at < n_bytes; at += 4096) {
         volatile char *page = buffer + at;
         *page = *page;
     }
@@ -384,7 +393,7 @@ static void thread_start(void *data, unsigned number)
     snprintf(name, sizeof(name), "fuse-%u", number);
     pthread_setname_np(pthread_self(), name);
     struct transport *t = data;
-    populate(slot_buffer(t, number));
+    populate(slot_buffer(t, number), request_bytes(t));
     t->config.thread_start(t->config.userdata);
 }
 

@@ -14,7 +14,8 @@
  * libfuse parses requests and builds replies; reading, INIT, threads and what libfuse 3.14 does not know are ours.
  */
 #define TRANSPORT_N_OPCODES    64
-#define TRANSPORT_BUFFER_BYTES (FUSE_MAX_WRITE_BYTES + 8192U)
+#define TRANSPORT_HEAD_BYTES   8192U /* of a request, beside what it writes */
+#define TRANSPORT_BUFFER_BYTES (FUSE_MAX_WRITE_BYTES + TRANSPORT_HEAD_BYTES)
 
 /*
  * How much a worker's end tells against the requests that it worked on. Whoever kills workers at random may meet a slow
@@ -27,8 +28,8 @@
 struct transport_state {
     uint32_t n_init_bytes; /* of init: 0 until INIT is answered */
     uint32_t n_orphans;
-    uint32_t death_weight; /* of the last worker's end: TRANSPORT_WEIGHT_*; set before its successor starts */
-    uint32_t reserved;
+    uint32_t death_weight;    /* of the last worker's end: TRANSPORT_WEIGHT_*; set before its successor starts */
+    uint32_t max_write_bytes; /* as told to the kernel; 0: FUSE_MAX_WRITE_BYTES, by a program that noted none */
     struct fuse_in_header init_header;
     struct fuse_init_in init;
     _Atomic uint64_t n_requests[TRANSPORT_N_OPCODES]; /* by opcode, since the view was mounted */

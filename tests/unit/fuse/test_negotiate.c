@@ -56,6 +56,21 @@ static void test_what_breaks_passthrough_is_never_asked_for(void **state)
     assert_int_equal(agreed.flags, out.flags | (uint64_t)out.flags2 << 32);
 }
 
+static void test_requests_are_small_where_data_does_not_come_by_them(void **state)
+{
+    struct fuse_wants wants = {.passthrough = true, .max_stack_depth = 1};
+    struct abi_init_out out;
+    struct fuse_agreed agreed;
+    struct fuse_init_in in = everything();
+    assert_int_equal(fuse_negotiate(&in, &wants, &out, &agreed), 0);
+    assert_int_equal(out.max_write, FUSE_MAX_WRITE_PASSTHROUGH_BYTES);
+    assert_int_equal(agreed.max_write_bytes, out.max_write);
+    wants.passthrough = false;
+    assert_int_equal(fuse_negotiate(&in, &wants, &out, &agreed), 0);
+    assert_int_equal(out.max_write, FUSE_MAX_WRITE_BYTES);
+    assert_int_equal(agreed.max_write_bytes, out.max_write);
+}
+
 static void test_wishes_are_heard(void **state)
 {
     struct fuse_wants wants = {0};
@@ -73,6 +88,7 @@ int main(void)
         cmocka_unit_test(test_old_kernels_are_refused),
         cmocka_unit_test(test_nothing_is_agreed_that_is_not_offered),
         cmocka_unit_test(test_what_breaks_passthrough_is_never_asked_for),
+        cmocka_unit_test(test_requests_are_small_where_data_does_not_come_by_them),
         cmocka_unit_test(test_wishes_are_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
