@@ -18,7 +18,7 @@ import time
 import report
 from layered import LAYERED_ROWS, layered_subjects
 from rows import ROWS, applies
-from subjects import GID, all_subjects, memory_kib, view_processes
+from subjects import GID, all_subjects, cpu_ticks, memory_kib, view_processes
 
 LIMIT_S = 120
 
@@ -31,7 +31,7 @@ class Bench:
         subjects, rows = (layered_subjects, LAYERED_ROWS) if options.layers else (all_subjects, ROWS)
         self.subjects = [subject for subject in subjects(self.build)
                          if subject.available() and (not options.only or subject.name in [*options.only, "native"])]
-        self.rows = [row for row in rows if not options.rows or row.name in options.rows]
+        self.rows = [row for row in rows if row.available() and (not options.rows or row.name in options.rows)]
         self.rates = {row.name: {subject.name: [] for subject in self.subjects} for row in self.rows}
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="gidfs-bench-", dir=options.dir))
         self.base.chmod(0o755)
@@ -130,7 +130,7 @@ class Bench:
         return found
 
     def memory(self):
-        """KiB of an idle view, and bytes more for each inode that the kernel holds on it."""
+        """KiB of an idle view, bytes more for each inode that the kernel holds on it, and what a second walk adds."""
         tree, shown = self.base / "memory-tree", self.base / "memory-shown"
         shown.mkdir()
         n_files = max(self.options.ready)
@@ -139,17 +139,32 @@ class Bench:
         processes = view_processes(shown)
         private = memory_kib(processes, ("Private_Clean", "Private_Dirty"))
         before = memory_kib(processes, ("Pss",))
-        subprocess.run(["find", shown, "-size", "+1000"], check=True, stdout=subprocess.DEVNULL)
-        after = memory_kib(processes, ("Pss",))
+        walked = [self.walk(shown, processes) for _ in range(2)]
         subprocess.run(["umount", shown], check=True)
         return {"idle_private_kib": private, "inodes": n_files,
-                "bytes_per_inode": round((after - before) * 1024 / n_files, 1)}
+                "bytes_per_inode": round((walked[0] - before) * 1024 / n_files, 1),
+                "again_kib": walked[1] - walked[0]}
+
+    def walk(self, shown, processes):
+        """KiB of a view that the kernel knows all inodes of. Then has the kernel forget them."""
+        subprocess.run(["find", shown, "-size", "+1000"], check=True, stdout=subprocess.DEVNULL)
+        found = memory_kib(processes, ("Pss",))
+        self.call(["drop_caches", shown, "0"])
+        wait_for_rest(processes)
+        return found
 
 
 def timed(command):
     start = time.monotonic()
     subprocess.run([str(word) for word in command], check=True, stdin=subprocess.DEVNULL)
     return time.monotonic() - start
+
+
+def wait_for_rest(processes):
+    """Until these have nothing to do any more."""
+    spent = None
+    while spent != (spent := [cpu_ticks(process) for process in processes]):
+        time.sleep(0.2)
 
 
 def fill(tree, n_files):

@@ -66,7 +66,8 @@ def rest(figures):
                      f"{one['chown_s'] * 1000:,.0f} ms | {one['chown_sync_s'] * 1000:,.0f} ms |")
     memory = figures["memory"]
     lines += ["", f"An idle view has {memory['idle_private_kib']:,} KiB of private memory; each of "
-              f"{memory['inodes']:,} cached inodes took {memory['bytes_per_inode']:.0f} bytes in its server."]
+              f"{memory['inodes']:,} cached inodes took {memory['bytes_per_inode']:.0f} bytes in its server. When all "
+              f"were forgotten and cached again it had {memory['again_kib']:+,} KiB."]
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """The rows of the benchmark: a workload of bench-workload by the same name, or a function that measures."""
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -19,10 +20,20 @@ class Row:
     cold: bool = False
     prepare: Optional[Callable] = None
     measure: Optional[Callable] = None
+    needs: Optional[str] = None  # a program
+
+    def available(self):
+        return self.needs is None or shutil.which(self.needs) is not None
 
     def against(self, target):
         """The same row with another aim."""
         return dataclasses.replace(self, target=target)
+
+
+def in_threads(name, title, target, n_threads, **more):
+    """The workload of another row by this many clients at once, whatever --threads says."""
+    return Row(f"{name}_{n_threads}", f"{title}, {n_threads} threads", target, **more,
+               measure=lambda subject, bench: bench.call([name, subject.path, bench.options.seconds, n_threads]))
 
 
 def applies(row, subject):
@@ -68,6 +79,17 @@ def _git_status(subject, bench):
     return n_done / (time.monotonic() - start)
 
 
+def _dbench(subject, bench):
+    """Operations a second of one client of dbench, with the load that it comes with."""
+    place = subject.path / "made" / "dbench"
+    place.mkdir()
+    seconds = max(1, round(2 * bench.options.seconds))
+    done = subprocess.run(["dbench", "-D", place, "-t", str(seconds), "1"], capture_output=True, text=True, check=True)
+    shutil.rmtree(place)
+    table = done.stdout.partition("Operation")[2].partition("Throughput")[0]
+    return sum(int(count) for count in re.findall(r"^ +[A-Z]\w+ +(\d+)", table, re.MULTILINE)) / seconds
+
+
 ROWS = [
     Row("sequential_read", "sequential read", 0.95, data=True),
     Row("sequential_write", "sequential write", 0.95, data=True),
@@ -89,4 +111,12 @@ ROWS = [
     Row("rename", "rename", 0.2),
     Row("untar", "untar 600 files", 0.2, prepare=_make_tar, measure=_untar),
     Row("git_status", "git status", 0.2, prepare=_make_repository, measure=_git_status),
+    Row("dbench", "dbench, one client", 0.2, data=True, measure=_dbench, needs="dbench"),
+    in_threads("random_read", "random 4k read", 0.95, 4, data=True),
+    in_threads("stat_warm", "stat, warm", 0.9, 4),
+    in_threads("open_read_close", "open, read 2k, close", 0.2, 4),
+    in_threads("create", "create, write 1k, close", 0.2, 4),
+    in_threads("rename", "rename", 0.2, 4),
+    in_threads("unlink", "unlink", 0.2, 4),
+    in_threads("open_read_close", "open, read 2k, close", 0.2, 16),
 ]

@@ -83,3 +83,9 @@ def memory_kib(processes, fields):
             if name in fields:
                 total += int(value.split()[0])
     return total
+
+
+def cpu_ticks(process):
+    """Processor time that a process has used, in the kernel's ticks."""
+    fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
