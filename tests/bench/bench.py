@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+import control
 import report
 from layered import LAYERED_ROWS, layered_subjects
 from rows import ROWS, applies
@@ -176,6 +177,16 @@ def fill(tree, n_files):
         os.close(os.open(folder / f"f{number % 500}", os.O_CREAT | os.O_WRONLY, 0o644))
 
 
+def measure_control(options):
+    options.sizes = options.sizes or ([10, 100, 1000] if options.quick else [10, 100, 1000, 10000])
+    figures = control.ControlBench(options).run()
+    print(report.control_text(figures))
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.report:
+        report.control_into_documentation(figures)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures gidfs's views against a bind mount.")
     parser.add_argument("--layers", action="store_true", help="layered views, against the kernel's overlayfs")
@@ -186,11 +197,16 @@ def main():
     parser.add_argument("--rows", nargs="+", help="only these rows", metavar="ROW")
     parser.add_argument("--only", nargs="+", help="only these subjects, and the reference", metavar="SUBJECT")
     parser.add_argument("--ready", type=int, nargs="+", help="tree sizes for the time until a mount is ready")
+    parser.add_argument("--control", action="store_true", help="the service instead: volumes, attachments, containers")
+    parser.add_argument("--sizes", type=int, nargs="+", help="with --control: how many volumes (10 100 1000 10000)")
     parser.add_argument("--dir", default="/var/tmp", help="where to work: a directory on the disk to measure")
     parser.add_argument("--build", default="build", help="the build directory")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
     parser.add_argument("--report", action="store_true", help="put table and picture into docs/performance.md")
     options = parser.parse_args()
+    if options.control:
+        measure_control(options)
+        return
     options.rounds = options.rounds or (7 if not options.quick else 2 if options.layers else 3)
     options.seconds = options.seconds or (0.15 if options.quick else 0.5)
     options.ready = options.ready or ([1000, 20000] if options.quick else [1000, 10000, 100000, 1000000])
