@@ -143,6 +143,7 @@ static void write_volume_rows(const struct volume_info *info, void *data)
 static void write_rootfs_row(const struct rootfs_info *info, void *data)
 {
     const struct table_rootfs *rootfs = info->row;
+    bool is_flat = strcmp(rootfs->kind, "flat") == 0;
     const struct row row = {
         .type = "rootfs",
         .name = rootfs->id,
@@ -154,7 +155,8 @@ static void write_rootfs_row(const struct rootfs_info *info, void *data)
         .kind = rootfs->kind,
         .read_only = rootfs->read_only,
         .exclusive = ABSENT,
-        .mechanism = strcmp(rootfs->kind, "flat") == 0 ? "copy" : "fuse",
+        .mechanism = is_flat ? "copy" : "fuse",
+        .reason = is_flat ? "it was flattened" : "an idmapped mount merges no layers and would list their whiteouts",
         .n_attachments = ABSENT,
         .pid = ABSENT,
         .keeper_pid = ABSENT,

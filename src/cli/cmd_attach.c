@@ -21,7 +21,7 @@ static const struct column infos[] = {
     {"READ-ONLY", 3, 0, "whether nothing can be written", "read_only"},
     {"EXCLUSIVE", 3, 0, "whether it is for one container at a time", "exclusive"},
     {"PROPAGATION", 8, 0, "of an attachment's mount", "propagation"},
-    {"MECHANISM", 5, 0, "fuse or idmap", "mechanism"},
+    {"MECHANISM", 5, 0, "how it is shown: fuse, or copy", "mechanism"},
     {"REASON", 0.2, COLUMN_SHORTENS, "why this mechanism", "reason"},
     {"ATTACHMENTS", 3, COLUMN_RIGHT, "how many attachments there are", "attachments"},
     {"PID", 7, COLUMN_RIGHT, "the process in whose namespace it is attached", "pid"},

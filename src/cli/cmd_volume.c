@@ -20,7 +20,7 @@ static const struct column volume_columns[] = {
     {"CACHE", 6, 0, "what the kernel may keep", "cache"},
     {"READ-ONLY", 3, 0, "whether nothing can be written", "read_only"},
     {"EXCLUSIVE", 3, 0, "whether it is for one container at a time", "exclusive"},
-    {"MECHANISM", 5, 0, "fuse or idmap", "mechanism"},
+    {"MECHANISM", 5, 0, "how it is shown: fuse", "mechanism"},
     {"REASON", 0.2, COLUMN_SHORTENS, "why this mechanism", "reason"},
     {"KEEPER", 7, COLUMN_RIGHT, "pid of the view's keeper", "keeper_pid"},
     {"WORKER", 7, COLUMN_RIGHT, "pid of the view's worker", "worker_pid"},

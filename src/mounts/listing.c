@@ -112,7 +112,7 @@ static void describe(struct registry *registry, struct volume *volume, unsigned 
                                .control = volume->control,
                                .n_attachments = volume->attachments->len,
                                .mechanism = "fuse",
-                               .reason = "an idmapped mount can show another owner, and no other modes",
+                               .reason = "an id map neither gives all files one group nor changes modes",
                                .keeper_pid = g_atomic_int_get(&volume->keeper_pid),
                                .reused = how & IS_REUSED};
     if (how & WITH_WORKER && info.keeper_pid)

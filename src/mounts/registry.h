@@ -81,7 +81,7 @@ struct volume_info {
     const char *note;    /* where table and kernel differ, or NULL */
     const struct attachment_info *attachments;
     size_t n_attachments;
-    const char *mechanism; /* "fuse", or "idmap" for an idmapped mount */
+    const char *mechanism; /* "fuse" */
     const char *reason;    /* why that */
     pid_t keeper_pid;      /* 0: unknown */
     pid_t worker_pid;
