@@ -75,7 +75,13 @@ static struct attachment *idle_attachment(struct registry *registry, int64_t id)
     return attachment;
 }
 
-/* What the kernel has of it, table first. */
+static bool is_known(const struct table_attachment *row, const struct table_attachment *changed)
+{
+    return row->state == changed->state && row->pid == changed->pid && row->mount_id == changed->mount_id &&
+           g_strcmp0(row->target, changed->target) == 0 && g_strcmp0(row->boot_id, changed->boot_id) == 0;
+}
+
+/* What the kernel has of it, table first. As a rule the table knows: with a sync for each, a start takes minutes. */
 static int record_attachment(struct registry *registry, struct attachment *attachment, enum row_state state,
                              const char *target, int mount_id, GError **error)
 {
@@ -87,6 +93,8 @@ static int record_attachment(struct registry *registry, struct attachment *attac
     pid_t pid; /* the process that was named may have ended, and others be in its namespace */
     if (changed.namespace && ns_find_process((uint64_t)changed.namespace, (pid_t)changed.pid, &pid) == 0)
         changed.pid = pid;
+    if (is_known(attachment->row, &changed))
+        return 0;
     int r = table_attachment_update(registry->table, &changed, error);
     if (r < 0)
         return r;
