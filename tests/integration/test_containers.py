@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from harness import is_mount_point, main, mount_entry, run, snapshot, wait_until
+from harness import binary, is_mount_point, main, mount_entry, run, snapshot, wait_until
 from harness.api import ApiError
 from test_service import ServiceTest
 
@@ -622,6 +622,31 @@ class Descriptors(ContainerTest):
             for descriptor in pathlib.Path(f"/proc/{pid}/fd").iterdir():
                 leads_to = os.readlink(descriptor)
                 self.assertFalse(any(part in leads_to for part in private), f"{pid}: {leads_to}")
+
+    def wrap(self, name, directory):
+        """A program in the place of another: writes down what is open when it starts, and becomes the other."""
+        wrapper = directory / name
+        wrapper.write_text(f'#!/bin/sh\n(exec ls -l /proc/$$/fd >>{wrapper}.log)\nexec {binary(name)} "$@"\n')
+        wrapper.chmod(0o755)
+        return f"{name.upper().replace('-', '_')}_PROGRAM", str(wrapper)
+
+    def test_each_program_starts_with_what_it_needs(self):
+        names = "gidfs-view", "gidfs-nsmount", "gidfs-check", "gidfs-rootfs"
+        directory = self.new_directory(prefix="wrapped-")
+        self.service.stop()
+        self.service.environment = dict(self.wrap(name, directory) for name in names)
+        self.service.start()
+        self.volume("data")
+        self.attach("data", self.new_directory(), pid=self.namespace().pid)
+        self.call("GET", "/v1/check")
+        self.service.gidfs("rootfs", "flatten", "--layer", self.make_source("layer"), self.root / "flat")
+        found = {}
+        for name in names:
+            links = [line.partition(" -> ") for line in (directory / f"{name}.log").read_text().splitlines()]
+            found[name] = {int(left.split()[-1]) for left, arrow, leads_to in links
+                           if arrow and leads_to != str(directory / name)}  # the shell has its script open
+        few = {0, 1, 2}
+        self.assertEqual(found, dict.fromkeys(names, few) | {"gidfs-nsmount": few | {3, 4}})
 
 
 if __name__ == "__main__":

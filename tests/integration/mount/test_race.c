@@ -155,12 +155,64 @@ static void test_unmounting(void **state)
     detach_all();
 }
 
+struct writer {
+    atomic_bool stop;
+    atomic_uint n_tries, n_written;
+};
+
+/* The file is in the source alone: it can be opened only while the source is mounted, and written if it is writable. */
+static void *write_for_ever(void *data)
+{
+    struct writer *writer = data;
+    while (!atomic_load(&writer->stop)) {
+        auto_fd int fd = open("target/file", O_WRONLY | O_CLOEXEC);
+        atomic_fetch_add(&writer->n_written, fd >= 0);
+        atomic_fetch_add(&writer->n_tries, 1);
+    }
+    return NULL;
+}
+
+typedef int (*bind_function)(const char *source, int target_fd, const char *target,
+                             const struct mount_attributes *attributes, GError **error);
+
+static void bind_against_a_writer(bind_function bind)
+{
+    g_autofree char *source = in_base("source"), *target = in_base("target");
+    const struct mount_attributes attributes = {.read_only = true};
+    struct writer writer = {0};
+    pthread_t thread;
+    close(open("source/file", O_CREAT | O_WRONLY | O_CLOEXEC, 0666));
+    assert_int_equal(pthread_create(&thread, NULL, write_for_ever, &writer), 0);
+    for (unsigned int i = 0; i < rounds() / 4 || atomic_load(&writer.n_tries) < rounds(); i++) {
+        auto_fd int fd = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(bind(source, fd, target, &attributes, NULL), 0);
+        assert_int_equal(access("target/file", F_OK), 0);
+        assert_int_equal(mount_unmount(target, 0, MOUNT_UNMOUNT_DETACH, NULL), 0);
+    }
+    atomic_store(&writer.stop, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&writer.n_written), 0);
+}
+
+/* C5: between two system calls of ours nobody may write. */
+static void test_read_only_from_the_first_moment(void **state)
+{
+    bind_against_a_writer(mount_bind);
+}
+
+static void test_read_only_from_the_first_moment_without_the_new_api(void **state)
+{
+    bind_against_a_writer(mount_bind_staged);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_mounts(test_an_existing_target),
         with_mounts(test_a_target_that_is_made),
         with_mounts(test_unmounting),
+        with_mounts(test_read_only_from_the_first_moment),
+        with_mounts(test_read_only_from_the_first_moment_without_the_new_api),
     };
     run_with_mounts(tests);
 }
