@@ -180,11 +180,11 @@ def fill(tree, n_files):
 def measure_control(options):
     options.sizes = options.sizes or ([10, 100, 1000] if options.quick else [10, 100, 1000, 10000])
     figures = control.ControlBench(options).run()
-    print(report.control_text(figures))
+    print(control.text(figures))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
     if options.report:
-        report.control_into_documentation(figures)
+        control.into_documentation(figures)
 
 
 def main():

@@ -6,6 +6,7 @@ Each stage brings the number of volumes, and then of attachments, up to its size
 operations: what one more costs when so many are there. The API is called on one connection that stays open, so that
 what is measured is the service; `gidfs ls` is the command as an operator runs it."""
 import concurrent.futures
+import ctypes
 import http.client
 import json
 import os
@@ -19,6 +20,14 @@ import subprocess
 import tempfile
 import time
 
+import report
+
+BEGIN = "<!-- figures: scripts/bench --control --report -->"
+ROWS = {"allocate_s": "create a volume", "attach_s": "attach it", "detach_s": "detach it",
+        "list_volumes_s": "`gidfs ls`, of the volumes", "list_s": "`gidfs ls`, attachments too",
+        "list_changed_s": "the same when somebody has mounted something",
+        "recover_s": "`gidfs recover`, nothing to do", "restart_s": "start after a kill, all adopted"}
+LIBC, MNT_DETACH = ctypes.CDLL(None), 2
 SAMPLES = 20
 LISTINGS = 15
 CONTAINERS, CLIENTS = 200, 16
@@ -109,8 +118,8 @@ class ControlBench:
         connection = self.service.connection()
         found = {"size": size, "allocate_s": self.grow("n_volumes", size, self.allocate, connection),
                  "list_volumes_s": self.list(), "attach_s": self.grow("n_attachments", size, self.attach, connection),
-                 "list_s": self.list(),
-                 "list_changed_s": self.list_changed(), "detach_s": self.detach_some(connection), "recover_s": self.recover(connection),
+                 "list_s": self.list(), "list_changed_s": self.list_changed(),
+                 "detach_s": self.detach_some(connection), "recover_s": self.recover(connection),
                  "restart_s": self.restart()}
         print(f"{size:>6} volumes and attachments: " +
               "  ".join(f"{name} {value * 1000:.1f} ms" for name, value in found.items() if name != "size"), flush=True)
@@ -203,7 +212,7 @@ class ControlBench:
         for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
             target = line.split()[4]
             if target.startswith(f"{self.base}/"):
-                subprocess.run(["umount", "-l", target], check=False)
+                LIBC.umount2(target.encode(), MNT_DETACH)
         shutil.rmtree(self.base, ignore_errors=True)
 
 
@@ -211,3 +220,22 @@ def timed(function, *arguments):
     begin = time.monotonic()
     function(*arguments)
     return time.monotonic() - begin
+
+
+def text(figures):
+    """Markdown: milliseconds by the number of volumes and attachments."""
+    machine, stages, start = figures["machine"], figures["stages"], figures["start"]
+    lines = [f"Linux {machine['kernel']}, {machine['processors']} processors, {machine['file_system']}.", "",
+             "| milliseconds, with this many volumes and attachments | " +
+             " | ".join(f"{stage['size']:,}" for stage in stages) + " |", "|---|" + "---:|" * len(stages)]
+    for name, title in ROWS.items():
+        lines.append(f"| {title} | " + " | ".join(f"{stage[name] * 1000:,.1f}" for stage in stages) + " |")
+    lines += ["", f"{start['containers']} containers with two volumes each, started at once by {start['clients']} "
+              f"clients beside the {stages[-1]['size']:,} volumes: prepared in {start['prepare_s']:.1f} s, cleaned up "
+              f"in {start['cleanup_s']:.1f} s."]
+    return "\n".join(lines)
+
+
+def into_documentation(figures):
+    report.into_document(BEGIN, text(figures))
+    (report.DOCS / "performance-control.json").write_text(json.dumps(figures, indent=1) + "\n")

@@ -111,37 +111,19 @@ def picture(figures, section):
     return "\n".join([*parts, "</svg>", ""])
 
 
-def control_text(figures):
-    """Markdown: milliseconds by the number of volumes and attachments."""
-    machine, stages, start = figures["machine"], figures["stages"], figures["start"]
-    lines = [f"Linux {machine['kernel']}, {machine['processors']} processors, {machine['file_system']}.", "",
-             "| milliseconds, with this many volumes and attachments | " +
-             " | ".join(f"{stage['size']:,}" for stage in stages) + " |", "|---|" + "---:|" * len(stages)]
-    for name, title in CONTROL_ROWS.items():
-        lines.append(f"| {title} | " + " | ".join(f"{stage[name] * 1000:,.1f}" for stage in stages) + " |")
-    lines += ["", f"{start['containers']} containers with two volumes each, started at once by {start['clients']} "
-              f"clients beside the {stages[-1]['size']:,} volumes: prepared in {start['prepare_s']:.1f} s, cleaned up "
-              f"in {start['cleanup_s']:.1f} s."]
-    return "\n".join(lines)
-
-
-def replace_part(begin, end, content):
+def into_document(begin, content):
+    """Puts the content between the line begin and the next END."""
     before, _, tail = DOCUMENT.read_text().partition(begin)
-    _, _, after = tail.partition(end)
+    _, _, after = tail.partition(END)
     if not tail:
         raise SystemExit(f"{DOCUMENT}: no line {begin}")
-    DOCUMENT.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}")
+    DOCUMENT.write_text(f"{before}{begin}\n\n{content}\n\n{END}{after}")
 
 
-def into_documentation(figures):
-    replace_part(BEGIN, END, text(figures))
-    PICTURE.write_text(picture(figures))
-    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
-
-
-def control_into_documentation(figures):
-    replace_part(CONTROL_BEGIN, CONTROL_END, control_text(figures))
-    CONTROL_FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+def into_documentation(figures, section):
+    into_document(section.begin, text(figures, section))
+    (DOCS / section.file).with_suffix(".svg").write_text(picture(figures, section))
+    (DOCS / section.file).with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":
