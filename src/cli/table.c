@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CHUNK_BYTES (64 * 1024)
+
 static int smartcols_flags(const struct column *column, gboolean tree)
 {
     int flags = 0;
@@ -97,6 +99,12 @@ static void append_cell(GString *out, const char *text, gsize width, gsize colum
     g_string_append_c(out, last ? '\n' : ' ');
 }
 
+static void write_out(GString *out)
+{
+    fwrite(out->str, 1, out->len, stdout);
+    g_string_truncate(out, 0);
+}
+
 static void print_aligned(const struct table *table, const struct listing_options *options)
 {
     gsize n = table->columns->n, n_cells = n * table->n_rows;
@@ -116,7 +124,7 @@ static void print_aligned(const struct table *table, const struct listing_option
         column_widths[i % n] = MAX(column_widths[i % n], widths[i]);
     }
 
-    g_autoptr(GString) out = g_string_sized_new(n_cells * 16 + 256);
+    g_autoptr(GString) out = g_string_sized_new(2 * CHUNK_BYTES);
     for (gsize i = 0; i < n && !options->no_headings; i++) {
         const struct column *column = table->columns->chosen[i];
         append_cell(out, column->name, strlen(column->name), column_widths[i], column, i == n - 1);
@@ -124,8 +132,10 @@ static void print_aligned(const struct table *table, const struct listing_option
     for (gsize i = 0; i < n_cells; i++) {
         append_cell(out, table->cells[i], widths[i], column_widths[i % n], table->columns->chosen[i % n],
                     i % n == n - 1);
+        if (out->len >= CHUNK_BYTES)
+            write_out(out);
     }
-    fwrite(out->str, 1, out->len, stdout);
+    write_out(out);
 }
 
 void table_print(const struct table *table, const struct listing_options *options)

@@ -164,16 +164,22 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(left->row->name, right->row->name);
 }
 
-void volume_visit_all(struct registry *registry, volume_visitor visit, void *data)
+const GPtrArray *registry_volumes_by_name(struct registry *registry)
 {
-    g_mutex_lock(&registry->lock);
-    registry_kernel(registry);
     if (!registry->sorted) {
         registry->sorted = registry_values(registry->volumes);
         g_ptr_array_sort(registry->sorted, compare_names);
     }
-    for (guint i = 0; i < registry->sorted->len; i++)
-        describe(registry, registry->sorted->pdata[i], WITH_KERNEL, visit, data);
+    return registry->sorted;
+}
+
+void volume_visit_all(struct registry *registry, volume_visitor visit, void *data)
+{
+    g_mutex_lock(&registry->lock);
+    registry_kernel(registry);
+    const GPtrArray *volumes = registry_volumes_by_name(registry);
+    for (guint i = 0; i < volumes->len; i++)
+        describe(registry, volumes->pdata[i], WITH_KERNEL, visit, data);
     g_mutex_unlock(&registry->lock);
 }
 

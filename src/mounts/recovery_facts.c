@@ -245,7 +245,7 @@ static void collect_namespace(const struct table_attachment *row, GHashTable *na
 static void collect_rows(struct registry *registry, struct recovery_findings *findings)
 {
     g_autoptr(GHashTable) namespaces = g_hash_table_new(g_int64_hash, g_int64_equal);
-    g_autoptr(GPtrArray) volumes = registry_values(registry->volumes);
+    const GPtrArray *volumes = registry_volumes_by_name(registry);
     g_autoptr(GPtrArray) containers = registry_values(registry->containers);
     for (guint i = 0; i < volumes->len; i++) {
         const struct volume *volume = volumes->pdata[i];

@@ -133,6 +133,7 @@ enum file_id_fate source_find(struct registry *registry, struct volume *volume);
  * attachment is compared with the kernel's mount table where it was not made just now.
  */
 GPtrArray *registry_values(GHashTable *table);
+const GPtrArray *registry_volumes_by_name(struct registry *registry); /* until one comes or goes */
 void volume_describe(struct registry *registry, struct volume *volume, bool reused, volume_visitor visit, void *data);
 
 void attachment_describe(struct registry *registry, const struct attachment *attachment, bool is_compared, bool reused,

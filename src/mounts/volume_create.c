@@ -50,6 +50,8 @@ static int identify_source(struct registry *registry, const char *source, struct
                            GError **error)
 {
     int r = file_id_of_directory(source, ret_id, ret_path, error);
+    if (r < 0)
+        g_prefix_error(error, "source ");
     if (r == -ENOENT)
         return refuse_as(error, REFUSAL_NOT_FOUND);
     if (r == -ENOTDIR || r == -ELOOP || r == -ENAMETOOLONG)
