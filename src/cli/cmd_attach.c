@@ -9,7 +9,7 @@ static const struct column infos[] = {
     {"NAME", 0.15, COLUMN_TREE, "the volume's or rootfs's name", "name"},
     {"GID", 5, COLUMN_RIGHT, "its gid", "gid"},
     {"POLICY", 6, 0, "which modes are reported", "policy"},
-    {"STATE", 8, 0, "prepared, mounted, releasing, failed or gone", "state"},
+    {"STATE", 8, 0, "prepared, mounted, releasing, failed, missing, dead; gone or handed (to the runtime)", "state"},
     {"SOURCE", 0.2, COLUMN_SHORTENS, "the directory that is shown", "source"},
     {"VIEW", 0.2, COLUMN_SHORTENS, "where the view is mounted", "view"},
     {"TARGET", 0.2, COLUMN_SHORTENS, "where it is attached", "target"},

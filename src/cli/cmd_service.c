@@ -35,6 +35,15 @@ static const struct column stats_columns[] = {
 static const struct listing stats_listing =
     LISTING("views", stats_columns, "NAME,GID,REQUESTS,INODES,FDS,RSS,RESTARTS,QUEUE,PASSTHROUGH");
 
+static const struct column upgrade_columns[] = {
+    {"NAME", 0.2, COLUMN_TREE, "the view's name", "name"},
+    {"FROM", 8, 0, "the version that served it", "from"},
+    {"TO", 8, 0, "the version that serves it now", "to"},
+    {"PAUSE-MS", 8, COLUMN_RIGHT, "how long requests had to wait", "pause_ms"},
+};
+
+static const struct listing upgrade_listing = LISTING("upgraded", upgrade_columns, "NAME,FROM,TO,PAUSE-MS");
+
 static enum cli_status plan_status(const gidfs_result *plan)
 {
     enum cli_status status = CLI_OK;
@@ -130,8 +139,16 @@ COMMAND(cmd_drain)
     enum cli_status status = cli_post(cli, "/v1/drain", &body, &drained);
     if (status != CLI_OK)
         return status;
-    listing_print_object(drained, json);
-    return gidfs_result_length(drained, "left") ? CLI_FAILED : CLI_OK;
+    if (json) {
+        cli_print_json(drained);
+        return gidfs_result_length(drained, "left") ? CLI_FAILED : CLI_OK;
+    }
+    gsize n = gidfs_result_length(drained, "unmounted");
+    for (gsize i = 0; i < n; i++) {
+        g_autofree char *path = g_strdup_printf("unmounted.%zu", i);
+        printf("unmounted %s\n", gidfs_result_string(drained, path));
+    }
+    return listing_print_errors(drained, "left", "reason");
 }
 
 COMMAND(cmd_upgrade)
@@ -146,8 +163,13 @@ COMMAND(cmd_upgrade)
     enum cli_status status = cli_post(cli, "/v1/upgrade", &body, &upgraded);
     if (status != CLI_OK)
         return status;
-    listing_print_object(upgraded, json);
-    if (json)
+    if (json) {
+        cli_print_json(upgraded);
         return gidfs_result_length(upgraded, "errors") ? CLI_FAILED : CLI_OK;
-    return listing_print_errors(upgraded, "errors", "name");
+    }
+    struct column_choice choice;
+    listing_choose(command, &upgrade_listing, NULL, &choice);
+    listing_print(&upgrade_listing, &(listing_options){0}, &choice, upgraded);
+    printf("service %s\n", gidfs_result_string(upgraded, "service"));
+    return listing_print_errors(upgraded, "errors", "message");
 }

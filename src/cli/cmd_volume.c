@@ -131,7 +131,7 @@ static enum cli_status remove_below(struct cli *cli, const char *below, gboolean
     enum cli_status status = cli_call(cli, "DELETE", path, &result);
     if (status != CLI_OK)
         return status;
-    return listing_print_errors(result, "errors", "name");
+    return listing_print_errors(result, "errors", "message");
 }
 
 COMMAND(cmd_volume_rm)

@@ -199,13 +199,13 @@ void listing_print_object(const gidfs_result *result, gboolean as_json)
     }
 }
 
-enum cli_status listing_print_errors(const gidfs_result *result, const char *array, const char *label)
+enum cli_status listing_print_errors(const gidfs_result *result, const char *array, const char *reason)
 {
     g_autoptr(json_doc) doc = listing_read(result);
     guint32 errors = json_doc_member(doc, 0, array);
     for (guint32 at = json_doc_first(doc, errors); at != JSON_DOC_NONE; at = json_doc_next(doc, errors, at)) {
-        const char *name = json_doc_string(doc, json_doc_member(doc, at, label));
-        const char *message = json_doc_string(doc, json_doc_member(doc, at, "message"));
+        const char *name = json_doc_string(doc, json_doc_member(doc, at, "name"));
+        const char *message = json_doc_string(doc, json_doc_member(doc, at, reason));
         cli_error("%s: %s", name ? name : "?", message ? message : "failed");
     }
     return json_doc_count(doc, errors) ? CLI_FAILED : CLI_OK;

@@ -91,7 +91,7 @@ json_doc *listing_read(const gidfs_result *result);
 void listing_print_object(const gidfs_result *result, gboolean as_json);
 
 /*
- * Where an answer lists what failed: each "message" (with the member "label" before it) on standard error. CLI_FAILED
- * if there was any.
+ * Where an answer lists what failed: each one's "name" and the member that says why, on standard error. CLI_FAILED if
+ * there was any.
  */
-enum cli_status listing_print_errors(const gidfs_result *result, const char *array, const char *label);
+enum cli_status listing_print_errors(const gidfs_result *result, const char *array, const char *reason);

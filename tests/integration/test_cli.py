@@ -366,13 +366,18 @@ class CliTest(unittest.TestCase):
 
     def test_drain_and_upgrade(self):
         self.answer("POST /v1/drain", {"unmounted": ["a"], "left": []})
-        self.ok("drain")
+        self.assertEqual(self.ok("drain"), "unmounted a\n")
         self.answer("POST /v1/drain", {"unmounted": [], "left": [{"name": "a", "reason": "1 attachment"}]})
-        self.assertEqual(self.run_cli("drain").returncode, 1)
+        drained = self.run_cli("drain")
+        self.assertEqual((drained.returncode, drained.stdout, drained.stderr), (1, "", "gidfs: a: 1 attachment\n"))
         self.answer("POST /v1/upgrade", {"upgraded": [], "errors": [{"name": "a", "message": "no"}],
                                          "service": "unchanged"})
         self.assertEqual(self.run_cli("upgrade", "a").returncode, 1)
         self.assertEqual(self.service.requests[-1][2], {"name": "a"})
+        self.answer("POST /v1/upgrade", {"upgraded": [{"name": "a", "from": "1", "to": "2", "pause_ms": 7}],
+                                         "errors": [], "service": "restarting"})
+        self.assertEqual([line.split() for line in self.ok("upgrade").splitlines()],
+                         [["NAME", "FROM", "TO", "PAUSE-MS"], ["a", "1", "2", "7"], ["service", "restarting"]])
 
 
 if __name__ == "__main__":
