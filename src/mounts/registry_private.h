@@ -153,7 +153,7 @@ int volume_take_given_gid(struct registry *registry, gid_t gid, GError **error);
 /* Changes the row's state, table first. */
 int volume_set_state(struct registry *registry, struct volume *volume, enum row_state state, GError **error);
 
-/* view_process.c: no lock is needed for a volume in operation. */
+/* volume_view.c: no lock is needed for a volume in operation. */
 int view_mount(struct registry *registry, struct volume *volume, GError **error);
 int view_unmount(struct registry *registry, struct volume *volume, bool force, GError **error);
 bool view_is_alive(struct registry *registry, struct volume *volume);

@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "mounts/rootfs_private.h"
-#include "sys/unix_peer.h"
 
 #include <errno.h>
 #include <string.h>
@@ -104,14 +103,22 @@ int rootfs_set_state(struct registry *registry, struct rootfs *rootfs, enum row_
     return 0;
 }
 
+struct view_process rootfs_process(struct rootfs *rootfs)
+{
+    return (struct view_process){
+        .kind = "rootfs",
+        .name = rootfs->row->id,
+        .path = rootfs->row->path,
+        .control = rootfs->control,
+        .key = rootfs->key,
+        .keeper_pid = &rootfs->keeper_pid,
+    };
+}
+
 bool rootfs_is_alive(struct registry *registry, struct rootfs *rootfs)
 {
-    pid_t pid = 0;
-    int r = unix_peer_pid(rootfs->control, &pid);
-    if (r == 0 && process_watch_add(registry->keepers, rootfs->key, pid) == -ESRCH)
-        r = -ECONNREFUSED;
-    rootfs->keeper_pid = r == 0 ? pid : 0;
-    return r != -ECONNREFUSED;
+    const struct view_process view = rootfs_process(rootfs);
+    return view_process_is_alive(registry, &view);
 }
 
 static struct rootfs *find_by_key(struct registry *registry, int64_t key)

@@ -11,7 +11,6 @@
 #include "core/view_options.h"
 #include "mounts/rootfs_private.h"
 #include "sys/launch.h"
-#include "sys/mount_api.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -21,9 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define VIEW_START_TIMEOUT_MS 30000
-#define KEEPER_END_TIMEOUT_MS 300
-#define UNPACK_TIMEOUT_MS     (60 * 60 * 1000)
+#define UNPACK_TIMEOUT_MS (60 * 60 * 1000)
 
 static int check_maps(const struct rootfs_request *request, GError **error)
 {
@@ -213,28 +210,12 @@ static int make_upper(const struct rootfs *rootfs, GError **error)
 
 int rootfs_mount(struct registry *registry, struct rootfs *rootfs, GError **error)
 {
+    const struct view_process view = rootfs_process(rootfs);
     g_autofree char *options = options_of(rootfs);
-    const char *argv[] = {registry->view_program, "-o", options, rootfs->row->path, NULL};
-
-    if (rootfs->keeper_pid) /* of a view that somebody unmounted: until its end it has the control socket */
-        process_wait_end(rootfs->keeper_pid, KEEPER_END_TIMEOUT_MS);
     int r = make_upper(rootfs, error);
     if (r == 0)
         r = make_directory(rootfs->row->work, error);
-    if (r == 0)
-        r = make_directory(rootfs->row->path, error);
-    if (r < 0)
-        return r;
-    g_unlink(rootfs->control);
-    r = launch_program(argv, VIEW_START_TIMEOUT_MS, error);
-    if (r == 0) {
-        rootfs_is_alive(registry, rootfs);
-        return 0;
-    }
-    g_prefix_error(error, "rootfs \"%s\": its view cannot be mounted: ", rootfs->row->id);
-    mount_unmount(rootfs->row->path, 0, MOUNT_UNMOUNT_DETACH, NULL); /* one that came too late */
-    g_rmdir(rootfs->row->path);
-    return r;
+    return r < 0 ? r : view_process_start(registry, &view, options, NULL, error);
 }
 
 static int unpack_layer(const char *tar, const char *directory, GError **error)

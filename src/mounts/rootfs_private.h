@@ -3,6 +3,7 @@
 
 #include "mounts/registry_private.h"
 #include "mounts/rootfs.h"
+#include "mounts/view_process.h"
 
 /*
  * Inside of the rootfs verbs. While busy is set only the thread that set it changes the rootfs, which cannot vanish
@@ -30,7 +31,8 @@ int rootfs_get_idle(struct registry *registry, const char *id, struct rootfs **r
 void rootfs_end(struct registry *registry, struct rootfs *rootfs); /* busy no more */
 int rootfs_set_state(struct registry *registry, struct rootfs *rootfs, enum row_state state, GError **error);
 
-/* Finds its keeper and hears of that one's end from now on; false if it is dead. Without the lock for a busy one. */
+/* Its view; for whoever is busy with it, and for one that is idle with the lock held. */
+struct view_process rootfs_process(struct rootfs *rootfs);
 bool rootfs_is_alive(struct registry *registry, struct rootfs *rootfs);
 
 /* Whether the view behind this key is mounted, and nobody serves it: it is to be mounted again. */

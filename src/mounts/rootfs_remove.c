@@ -11,38 +11,10 @@
 #include "mounts/container_private.h"
 #include "mounts/rootfs_private.h"
 #include "sys/launch.h"
-#include "sys/mount_api.h"
 
-#include <errno.h>
-#include <glib/gstdio.h>
 #include <string.h>
 
-#define REMOVE_TIMEOUT_MS     (60 * 60 * 1000)
-#define KEEPER_END_TIMEOUT_MS 300
-
-/* Without the lock. One that is not mounted is as good as unmounted. */
-static int unmount_view(struct registry *registry, struct rootfs *rootfs, bool force, GError **error)
-{
-    g_autoptr(GError) problem = NULL;
-    const char *path = rootfs->row->path;
-
-    int r = mount_unmount(path, 0, force ? MOUNT_UNMOUNT_DETACH : MOUNT_UNMOUNT_PLAIN, &problem);
-    if (r == -EBUSY)
-        return refuse(error, REFUSAL_BUSY,
-                      "rootfs \"%s\" is busy: a process, or a mount, is in %s; end it, or use force", rootfs->row->id,
-                      path);
-    if (r < 0 && r != -EINVAL && r != -ENOENT) {
-        g_propagate_error(error, g_steal_pointer(&problem));
-        return r;
-    }
-    process_watch_remove(registry->keepers, rootfs->key);
-    if (rootfs->keeper_pid) /* as a rule it ends at once, and a gid that nobody holds does not look held then */
-        process_wait_end(rootfs->keeper_pid, KEEPER_END_TIMEOUT_MS);
-    rootfs->keeper_pid = 0;
-    if (g_rmdir(path) < 0 && errno != ENOENT)
-        log_warning("%s: it cannot be removed: %s", path, g_strerror(errno));
-    return 0;
-}
+#define REMOVE_TIMEOUT_MS (60 * 60 * 1000)
 
 static int remove_directory(const char *path, GError **error)
 {
@@ -70,8 +42,9 @@ static int remove_flat(const struct rootfs *rootfs, bool is_finished, GError **e
 
 static int take_apart(struct registry *registry, struct rootfs *rootfs, bool force, bool *ret_unmounted, GError **error)
 {
+    const struct view_process view = rootfs_process(rootfs);
     bool is_flat = rootfs_is_flat(rootfs);
-    int r = is_flat ? 0 : unmount_view(registry, rootfs, force, error);
+    int r = is_flat ? 0 : view_process_stop(registry, &view, force, error);
     *ret_unmounted = r == 0;
     FAULT_POINT("rootfs-remove-unmounted");
     if (r == 0 && is_flat)
@@ -81,9 +54,10 @@ static int take_apart(struct registry *registry, struct rootfs *rootfs, bool for
 
 int rootfs_unmount(struct registry *registry, struct rootfs *rootfs, bool force, GError **error)
 {
+    const struct view_process view = rootfs_process(rootfs);
     rootfs->busy = true;
     g_mutex_unlock(&registry->lock);
-    int r = unmount_view(registry, rootfs, force, error);
+    int r = view_process_stop(registry, &view, force, error);
     g_mutex_lock(&registry->lock);
     rootfs->dead = rootfs->dead && r < 0;
     rootfs_end(registry, rootfs);
