@@ -64,6 +64,15 @@ static int set_switch(struct view_options *options, const struct option *option,
     return parse_switch(option, value, FIELD(bool, options, option), error);
 }
 
+static int set_off_switch(struct view_options *options, const struct option *option, const char *value, GError **error)
+{
+    bool on;
+    int r = parse_switch(option, value, &on, error);
+    if (r == 0)
+        *FIELD(bool, options, option) = !on;
+    return r;
+}
+
 static int parse_number(const struct option *option, const char *value, uint64_t min, uint64_t max,
                         uint64_t *ret_number, GError **error)
 {
@@ -75,6 +84,16 @@ static int parse_number(const struct option *option, const char *value, uint64_t
             (int)name_length(option), option->usage, value, r == -EINVAL ? "not a number" : "out of bounds", min, max);
     *ret_number = number;
     return 0;
+}
+
+static int set_number(struct view_options *options, const struct option *option, const char *value, uint64_t min,
+                      uint32_t max, GError **error)
+{
+    uint64_t number;
+    int r = parse_number(option, value, min, max, &number, error);
+    if (r == 0)
+        *FIELD(uint32_t, options, option) = (uint32_t)number;
+    return r;
 }
 
 static int set_string(struct view_options *options, const struct option *option, const char *value, GError **error)
@@ -165,12 +184,7 @@ static int set_policy(struct view_options *options, const struct option *option,
 
 static int set_max_inodes(struct view_options *options, const struct option *option, const char *value, GError **error)
 {
-    uint64_t number;
-    int r = parse_number(option, value, 1, UINT32_MAX, &number, error);
-    if (r < 0)
-        return r;
-    options->max_inodes = (uint32_t)number;
-    return 0;
+    return set_number(options, option, value, 1, UINT32_MAX, error);
 }
 
 static int set_control(struct view_options *options, const struct option *option, const char *value, GError **error)
@@ -198,45 +212,22 @@ static int add_lower_dir(struct view_options *options, const struct option *opti
     return 0;
 }
 
-static int set_fsync(struct view_options *options, const struct option *option, const char *value, GError **error)
-{
-    bool on;
-    int r = parse_switch(option, value, &on, error);
-    if (r == 0)
-        options->volatile_upper = !on;
-    return r;
-}
-
 static int set_xattr_permissions(struct view_options *options, const struct option *option, const char *value,
                                  GError **error)
 {
-    uint64_t number;
-    int r = parse_number(option, value, 0, 2, &number, error);
-    if (r == 0)
-        options->xattr_permissions = (uint32_t)number;
-    return r;
+    return set_number(options, option, value, 0, 2, error);
 }
 
 static int set_squash_uid(struct view_options *options, const struct option *option, const char *value, GError **error)
 {
-    uint64_t uid;
-    int r = parse_number(option, value, 0, GID_MAX, &uid, error);
-    if (r < 0)
-        return r;
     options->has_squash_uid = true;
-    options->squash_uid = (uint32_t)uid;
-    return 0;
+    return set_number(options, option, value, 0, GID_MAX, error);
 }
 
 static int set_squash_gid(struct view_options *options, const struct option *option, const char *value, GError **error)
 {
-    uint64_t gid;
-    int r = parse_number(option, value, 0, GID_MAX, &gid, error);
-    if (r < 0)
-        return r;
     options->has_squash_gid = true;
-    options->squash_gid = (uint32_t)gid;
-    return 0;
+    return set_number(options, option, value, 0, GID_MAX, error);
 }
 
 /* squash_to_uid= and squash_to_gid= take precedence in either order: root is what they leave. */
@@ -269,15 +260,6 @@ static int refuse_allow_root(struct view_options *options, const struct option *
                        "it out, or mount below a directory that others may not enter");
 }
 
-static int set_off_switch(struct view_options *options, const struct option *option, const char *value, GError **error)
-{
-    bool on;
-    int r = parse_switch(option, value, &on, error);
-    if (r == 0)
-        *FIELD(bool, options, option) = !on;
-    return r;
-}
-
 #define AT(field) offsetof(struct view_options, field)
 
 static const struct option options_table[] = {
@@ -290,7 +272,7 @@ static const struct option options_table[] = {
     {"gidmap=VIEW:DISK:COUNT[:...]", set_map, AT(gid_map), NULL, "the same for gids"},
     {"passthrough=WORD", set_choice, AT(passthrough), view_passthrough_words,
      "data through the kernel: auto (default), on (fail where it can't) or off"},
-    {"max_inodes=N", set_max_inodes, 0, NULL, "the most inodes that the view keeps in memory"},
+    {"max_inodes=N", set_max_inodes, AT(max_inodes), NULL, "the most inodes that the view keeps in memory"},
     {"control=PATH", set_control, AT(control), NULL, "unix socket on which the service talks to the view"},
     {"source_nofollow", set_switch, AT(source_nofollow), NULL, "a link anywhere in the source's path is an error"},
     {"lowerdir=TOP[:...:BOTTOM]", set_lower_dirs, 0, NULL, "layers of a layered view, the top first"},
@@ -313,11 +295,12 @@ static const struct option options_table[] = {
     {"uidmapping=DISK:VIEW:COUNT[:...]", set_reversed_map, AT(uid_map), NULL, "uidmap= in fuse-overlayfs's order"},
     {"gidmapping=DISK:VIEW:COUNT[:...]", set_reversed_map, AT(gid_map), NULL, "gidmap= in fuse-overlayfs's order"},
     {"squash_to_root", set_squash_root, 0, NULL, "everything belongs to root"},
-    {"squash_to_uid=N", set_squash_uid, 0, NULL, "everything belongs to this uid"},
-    {"squash_to_gid=N", set_squash_gid, 0, NULL, "everything belongs to this gid"},
-    {"xattr_permissions=N", set_xattr_permissions, 0, NULL, "owner and mode from xattrs, as fuse-overlayfs's 1 and 2"},
+    {"squash_to_uid=N", set_squash_uid, AT(squash_uid), NULL, "everything belongs to this uid"},
+    {"squash_to_gid=N", set_squash_gid, AT(squash_gid), NULL, "everything belongs to this gid"},
+    {"xattr_permissions=N", set_xattr_permissions, AT(xattr_permissions), NULL,
+     "owner and mode from xattrs, as fuse-overlayfs's 1 and 2"},
     {"timeout=SECONDS", set_timeout, 0, NULL, "how long the kernel may cache, instead of what cache= implies"},
-    {"fsync=0|1", set_fsync, 0, NULL, "0: the same as volatile"},
+    {"fsync=0|1", set_off_switch, AT(volatile_upper), NULL, "0: the same as volatile"},
     {"context=LABEL", set_path, AT(context), NULL, "SELinux context of everything in the view"},
     {"fsname=NAME", set_path, AT(fsname), NULL, "the source that the mount table shows"},
     {"remount", set_switch, AT(remount), NULL, "change the flags of a mounted view"},
