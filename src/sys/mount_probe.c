@@ -13,8 +13,13 @@
 
 bool mount_probe_is_mounted(const char *path)
 {
+    return mount_probe_is_mounted_at(AT_FDCWD, path);
+}
+
+bool mount_probe_is_mounted_at(int dir_fd, const char *name)
+{
     struct statx st;
-    return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &st) == 0 &&
+    return statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &st) == 0 &&
            (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 

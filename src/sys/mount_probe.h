@@ -13,5 +13,8 @@
  */
 bool mount_probe_is_mounted(const char *path);
 
+/* The same of a name in a directory. */
+bool mount_probe_is_mounted_at(int dir_fd, const char *name);
+
 /* Whether path lies on a FUSE file system. This one asks the file system. */
 bool mount_probe_is_fuse(const char *path);

@@ -8,8 +8,9 @@ import signal
 import threading
 import time
 
-from harness import MountTest, main, run, scaled, wait_until
+from harness import MountTest, main, mount_entry, run, scaled, wait_until
 from harness.control import Control
+from oracle import syscalls
 
 DEADLINE_S = 20  # only bounds a failure: what is asserted is that the new state is seen, not how soon
 
@@ -236,6 +237,15 @@ class ChangesOfAnIdentityView(Changes):
     options = "cache=auto"
 
 
+def exchange(one, other):
+    syscalls.renameat2(one, other, syscalls.RENAME_EXCHANGE)
+
+
+MOUNT_POINT_CHANGES = ((os.rmdir, "mounted"), (os.unlink, "file"), (os.rename, "mounted", "moved"),
+                       (os.rename, "file", "moved"), (os.rename, "dir", "mounted"), (os.rename, "other", "file"),
+                       (exchange, "dir", "mounted"), (exchange, "file", "other"))
+
+
 class MountsInside(MountTest):
     """A source that holds other file systems, and parts of itself once more."""
 
@@ -258,6 +268,26 @@ class MountsInside(MountTest):
             (self.source / "again" / f"file{number}").unlink()
             for name in ("again", "plain"):
                 wait_until(lambda file=path / name / f"file{number}": not file.exists(), f"none in {name}")
+
+
+    def test_mount_points_stay(self):
+        """They are in use on the host: who may write to the view may not unmount there. As on the disk itself."""
+        for name in ("mounted", "plain", "dir"):
+            (self.source / name).mkdir()
+        for name in ("file", "bound", "other"):
+            (self.source / name).write_text(name)
+        run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", self.source / "mounted"])
+        self.addCleanup(run, ["umount", "-l", self.source / "mounted"], check=False)
+        run(["mount", "--bind", self.source / "bound", self.source / "file"])
+        self.addCleanup(run, ["umount", "-l", self.source / "file"], check=False)
+        for root in (self.source, self.view("gid=5000").path, self.view("").path):
+            for function, *names in MOUNT_POINT_CHANGES:
+                with self.subTest(f"{root} {function.__name__} {names}"):
+                    with self.assertRaises(OSError) as caught:
+                        function(*(root / name for name in names))
+                    self.assertEqual(errno.EBUSY, caught.exception.errno)
+        for name in ("mounted", "file"):
+            self.assertIsNotNone(mount_entry(self.source / name), name)
 
 
 class Overflow(Fresh):

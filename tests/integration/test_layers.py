@@ -5,7 +5,7 @@ import pathlib
 import signal
 import stat
 
-from harness import Actor, LayersTest, main, make_tree, run, run_as, snapshot, wait_until, write_tree
+from harness import Actor, LayersTest, main, make_tree, mount_entry, run, run_as, snapshot, wait_until, write_tree
 from harness.control import Control
 
 
@@ -62,6 +62,28 @@ class Shown(LayersTest):
         self.assertIn("nothere", self.refused(f"lowerdir={layers.root}/nothere", source="x"))
         self.assertIn("workdir", self.refused(f"lowerdir={layers.lower[0]},upperdir={layers.upper}", source="x"))
         self.refused("lowerdir=", source="x")
+
+    def test_mount_points_in_the_upper_stay(self):
+        """The host has mounted something there: the view may not take that away."""
+        layers = self.layers()
+        for name in ("mounted", "dir"):
+            (layers.upper / name).mkdir()
+        for name in ("file", "other"):
+            (layers.upper / name).write_text(name)
+        run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", layers.upper / "mounted"])
+        self.addCleanup(run, ["umount", "-l", layers.upper / "mounted"], check=False)
+        run(["mount", "--bind", layers.upper / "other", layers.upper / "file"])
+        self.addCleanup(run, ["umount", "-l", layers.upper / "file"], check=False)
+        root = layers.mount().path
+        for function, *names in ((os.rmdir, "mounted"), (os.unlink, "file"), (os.rename, "mounted", "moved"),
+                                 (os.rename, "file", "moved"), (os.rename, "dir", "mounted"),
+                                 (os.rename, "other", "file")):
+            with self.subTest(f"{function.__name__} {names}"):
+                with self.assertRaises(OSError) as caught:
+                    function(*(root / name for name in names))
+                self.assertEqual(errno.EBUSY, caught.exception.errno)
+        for name in ("mounted", "file"):
+            self.assertIsNotNone(mount_entry(layers.upper / name), name)
 
     def test_layers_that_do_not_go_together_are_refused(self):
         """Nothing is made in an upper, nor changed in a lower layer, by a mistake in the options."""

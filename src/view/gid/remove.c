@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "sys/mount_probe.h"
 #include "view/common/journal.h"
 #include "view/gid/names.h"
 
@@ -12,9 +13,15 @@ struct removal {
     int flags; /* of unlinkat(2) */
 };
 
+/*
+ * The kernel spares the mount points of the caller's own mount namespace alone. In the host's, from which the source
+ * was taken, the mount would go with its directory.
+ */
 static int remove_once(void *data)
 {
     struct removal *removal = data;
+    if (mount_probe_is_mounted_at(removal->dir.fd, removal->name))
+        return -EBUSY;
     return unlinkat(removal->dir.fd, removal->name, removal->flags) < 0 ? -errno : 0;
 }
 

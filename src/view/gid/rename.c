@@ -4,6 +4,7 @@
  */
 #include "base/fd.h"
 #include "sys/inode_fd.h"
+#include "sys/mount_probe.h"
 #include "view/common/journal.h"
 #include "view/gid/names.h"
 
@@ -19,9 +20,18 @@ struct renaming {
     unsigned flags; /* of renameat2(2) */
 };
 
+/* A mount point stays where it is, and nothing takes its place: the kernel sees to that in our own namespace only. */
+static bool moves_mount(const struct renaming *n)
+{
+    return mount_probe_is_mounted_at(n->old_dir.fd, n->old_name) ||
+           (!(n->flags & RENAME_NOREPLACE) && mount_probe_is_mounted_at(n->new_dir.fd, n->new_name));
+}
+
 static int rename_once(void *data)
 {
     struct renaming *n = data;
+    if (moves_mount(n))
+        return -EBUSY;
     return renameat2(n->old_dir.fd, n->old_name, n->new_dir.fd, n->new_name, n->flags) < 0 ? -errno : 0;
 }
 

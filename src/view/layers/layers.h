@@ -62,6 +62,15 @@ static inline struct layers *layers_of(const struct view *view)
     return view->hook_data;
 }
 
+/*
+ * Something is mounted there in the upper: it stays. The kernel spares the mount points of the caller's own mount
+ * namespace alone, and would take those of the host's away with what they are on.
+ */
+static inline bool layers_is_mount_point(const struct layer_object *object)
+{
+    return object->members[0].layer == 0 && object->stx.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
 static inline bool layers_is_upper(const struct inode *inode)
 {
     return atomic_load_explicit(&inode->flags, memory_order_acquire) & LAYERS_FLAG_UPPER;

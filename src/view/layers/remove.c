@@ -23,6 +23,8 @@ static int check(const struct removal *removal, const struct layer_object *objec
     bool is_dir = S_ISDIR(object->st.st_mode);
     if (is_dir != removal->is_rmdir)
         return is_dir ? -EISDIR : -ENOTDIR;
+    if (layers_is_mount_point(object))
+        return -EBUSY;
     return is_dir ? layers_check_empty(object) : 0;
 }
 

@@ -84,10 +84,12 @@ static int check(const struct renaming *n)
     bool has_new = n->new.object.n_members > 0;
     if (n->old.object.n_members == 0 || (n->exchange && !has_new))
         return -ENOENT;
+    if (has_new && n->no_replace)
+        return -EEXIST;
+    if (layers_is_mount_point(&n->old.object) || (has_new && layers_is_mount_point(&n->new.object)))
+        return -EBUSY;
     if (!has_new || n->exchange)
         return 0;
-    if (n->no_replace)
-        return -EEXIST;
     if (is_dir(&n->old) != is_dir(&n->new))
         return is_dir(&n->old) ? -ENOTDIR : -EISDIR;
     return is_dir(&n->new) ? layers_check_empty(&n->new.object) : 0;
