@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sys/share_fds.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/param.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,4 +33,11 @@ int share_fds_fork(int *ret_pidfd)
     }
     *ret_pidfd = pidfd;
     return (int)pid;
+}
+
+void share_fds_reserve(unsigned n, int any_fd)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        fd_close(fcntl(any_fd, F_DUPFD_CLOEXEC, (int)MIN(n, limit.rlim_cur) - 1));
 }

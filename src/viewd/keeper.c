@@ -14,6 +14,7 @@
 #include "sys/fuse_abort.h"
 #include "sys/fuse_dev.h"
 #include "sys/inode_fd.h"
+#include "sys/share_fds.h"
 #include "viewd/control.h"
 #include "viewd/fds.h"
 #include "viewd/listeners.h"
@@ -39,6 +40,7 @@
 #define RETRY_LAST_MS  1000
 #define STOP_MS        1000 /* for the requests in work, at an upgrade */
 #define EXIT_STOPPED   3    /* of a worker that was asked to stop */
+#define N_FDS_RESERVED 8192 /* of 8 bytes in the kernel each */
 
 struct keeper {
     const struct keeper_config *config;
@@ -406,8 +408,10 @@ int keeper_run(const struct keeper_config *config)
     inode_fd_finish(); /* or workers could have the whole of /proc, by the descriptors that they share */
     int r = prepare(&k);
     ino_t own_socket = k.control ? socket_inode(config->options->control) : 0;
-    if (r == 0)
+    if (r == 0) {
+        share_fds_reserve(N_FDS_RESERVED, k.dev_fd);
         r = start_worker(&k);
+    }
     if (r == 0) {
         answer_upgrader(&k);
         r = keep(&k);
