@@ -452,7 +452,9 @@ static void plan_other_mounts(struct planner *p, bool leaving)
         if (orphan && leaving)
             step = add_step(p, RECOVERY_UNMOUNT, RECOVERY_BARE_MOUNT, "", mount->target, "no row of the table has it");
         else if (!orphan && !leaving && strcmp(mount->fstype, "fuse.gidfs") == 0)
-            step = add_step(p, RECOVERY_LEAVE, RECOVERY_BARE_MOUNT, "", mount->target, "not made by this service");
+            step = add_step(p, RECOVERY_LEAVE, RECOVERY_BARE_MOUNT, "", mount->target,
+                            mount->namespace ? "in a container's mount namespace, not made there by this service"
+                                             : "not made by this service");
         if (step)
             step->mount_id = mount->id;
     }
