@@ -36,6 +36,41 @@ class Shown(LayersTest):
         self.assertEqual(["x"], os.listdir(view.path / "o"))
         self.assertEqual(["x"], os.listdir(view.path / "p"))
 
+    def test_names_are_the_same_once_a_directory_is_asked_often(self):
+        layers = self.layers(6)
+        for number, layer in enumerate(layers.lower):
+            write_tree(layer, {"d": {f"only{number}": str(number), "all": str(number), f"gone{number}": "x"}})
+        write_tree(layers.lower[2], {"d": {".wh.gone4": "", ".wh.only2": ""}})
+        self.whiteout(layers.lower[1] / "d" / "gone5")
+        write_tree(layers.upper, {"d": {".wh.gone0": ""}})
+        view = layers.mount()
+        shown = view.path / "d"
+        for number in range(40):
+            self.assertFalse((shown / f"none{number}").exists())
+        self.assertEqual([str(n) for n in range(6)], [(shown / f"only{n}").read_text() for n in range(6)])
+        self.assertEqual("0", (shown / "all").read_text())
+        self.assertEqual([1, 2, 3], [n for n in range(6) if (shown / f"gone{n}").exists()])
+        (shown / "all").unlink()
+        (shown / "gone1").unlink()
+        (shown / "gone5").write_text("new")
+        (shown / "only3").rename(shown / "moved")
+        self.assertEqual("3", (shown / "moved").read_text())
+        wanted = ["gone2", "gone3", "gone5", "moved", "only0", "only1", "only2", "only4", "only5"]
+        self.assertEqual(wanted, sorted(os.listdir(shown)))
+        self.assertEqual(wanted, sorted(n for n in [*wanted, "all", "gone1", "only3"] if (shown / n).exists()))
+
+    def test_a_layer_that_changes_is_seen_without_a_cache(self):
+        layers = self.layers(3)
+        for layer in layers.lower:
+            write_tree(layer, {"d": {"x": "x"}})
+        view = layers.mount("cache=none")
+        for number in range(40):
+            self.assertFalse((view.path / "d" / f"new{number}").exists())
+        for number, layer in enumerate(layers.lower):
+            (layer / "d" / f"new{number}").write_text("new")
+        self.assertTrue(all((view.path / "d" / f"new{number}").exists() for number in range(3)))
+        self.assertEqual(["new0", "new1", "new2", "x"], sorted(os.listdir(view.path / "d")))
+
     def test_hostile_whiteouts_hide_nothing_and_are_not_shown(self):
         layers = self.layers()
         write_tree(layers.lower[0], {"d": {".wh.": "", ".wh..": "", ".wh...": ""}, ".wh...": ""})
