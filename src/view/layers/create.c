@@ -49,14 +49,16 @@ static int replace_whiteout(struct making *m, const char *temporary)
     return r;
 }
 
+/*
+ * The kernel has one thing at a time made in a directory, so that whatever has the passing name was left by a worker
+ * that died.
+ */
 static int make_over_whiteout(struct making *m)
 {
-    char temporary[NAME_MAX];
-    int r;
-    do {
-        snprintf(temporary, sizeof(temporary), ".wh..wh.gidfs.%x", atomic_fetch_add(&m->layers->n_temporaries, 1));
+    static const char temporary[] = ".wh..wh.gidfs";
+    int dir_fd = m->creation->dir_fd, r = make_as(m, temporary);
+    if (r == -EEXIST && (unlinkat(dir_fd, temporary, 0) == 0 || unlinkat(dir_fd, temporary, AT_REMOVEDIR) == 0))
         r = make_as(m, temporary);
-    } while (r == -EEXIST);
     return r < 0 ? r : replace_whiteout(m, temporary);
 }
 

@@ -190,13 +190,35 @@ static bool same(const struct inode_key *a, const struct inode_key *b)
     return a->n_bytes == b->n_bytes && memcmp(a->bytes, b->bytes, a->n_bytes) == 0;
 }
 
-/* Whether who was at the old name is at the new one now, and, in an exchange, the other way round. */
+/*
+ * What follows the exchange when a directory comes to a name that is taken (rename_in_upper()), after a death between
+ * the two: the kernel still holds both names.
+ */
+static void complete(struct renaming *n)
+{
+    if (!is_dir(&n->new))
+        return;
+    n->hide_old = marks_is_needed(n->layers, &n->old.dir, n->old.name) > 0;
+    if (exists(layers_upper_fd(&n->old.dir), n->old.name))
+        settle_old_name(n);
+    marks_unhide(n->layers, layers_upper_fd(&n->new.dir), n->new.name);
+}
+
+/*
+ * Whether who was at the old name is at the new one now, and, in an exchange, the other way round. If so, the rename is
+ * brought to its end.
+ */
 static bool has_happened(void *data, const struct inode_key *subject, const struct inode_key *object)
 {
     struct renaming *n = data;
     if (!same(&n->new.key, subject) || same(subject, object))
         return false;
-    return n->exchange ? same(&n->old.key, object) : !same(&n->old.key, subject);
+    if (n->exchange)
+        return same(&n->old.key, object);
+    if (same(&n->old.key, subject))
+        return false;
+    complete(n);
+    return true;
 }
 
 /* Everything that can be done twice: finds both sides, checks, and brings into the upper what must be there. */
