@@ -11,7 +11,7 @@ least that can be thought of, it is the kernel that asks:
 import os
 import stat
 
-from harness import MountTest, main
+from harness import Actor, MountTest, main
 from harness.control import Control
 
 NOT_WAITED_FOR = {"RELEASE", "RELEASEDIR", "FORGET", "BATCH_FORGET", "INTERRUPT"}
@@ -62,6 +62,15 @@ class RoundTrips(MountTest):
         self.costs({}, os.readlink, link)
         self.costs({}, os.listdir, self.path)
         self.costs({}, os.access, file, os.R_OK)
+
+    def test_whoever_does_not_own_a_directory_asks_for_its_acl_once(self):
+        """Below the root of the view: that one's ACL some kernels never keep (docs/performance.md)."""
+        with Actor(1001, groups=(5000,)) as member:
+            member.call(os.chdir, str(self.path / "tree" / "dir0"))
+            member.call(os.listdir, ".")
+            member.call(os.access, "file1", os.R_OK)
+            self.costs({}, member.call, os.stat, "file1")
+            self.costs({}, member.call, os.access, "file1", os.R_OK)
 
     def test_a_first_look_is_one_request(self):
         directory = self.path / "tree" / "dir0"
