@@ -2,6 +2,7 @@
 /* gidfsd: the service. Reads the command line. */
 #include "daemon/daemon.h"
 #include "daemon/restart.h"
+#include "sys/sandbox.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -45,6 +46,7 @@ int main(int argc, char **argv)
     static struct config_flags flags; /* lives as long as the process: SIGHUP reads it again */
     g_autoptr(GError) error = NULL;
 
+    sandbox_clean_signals();
     setlocale(LC_CTYPE, ""); /* what --help is printed in */
     log_setup("gidfsd", LOG_LEVEL_INFO);
     restart_setup(g_strdupv(argv)); /* the parser takes options out of argv */

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -31,6 +32,16 @@ void sandbox_clean_fds(void)
         fd = open("/dev/null", O_RDWR);
     while (fd >= 0 && fd <= STDERR_FILENO);
     close_range(STDERR_FILENO + 1, ~0U, 0);
+}
+
+void sandbox_clean_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    signal(SIGCHLD, SIG_DFL); /* ignored, it makes waitpid() forget how a child ended */
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGXFSZ, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Notes a step that was refused. */

@@ -16,6 +16,13 @@
  */
 void sandbox_clean_fds(void);
 
+/*
+ * Likewise for signals that the caller ignores or blocks: the end of a child is told, SIGTERM ends us, and a file that
+ * is larger than a limit allows is an error and not our end. SIGHUP and SIGINT stay ignored, as nohup and shells mean
+ * it.
+ */
+void sandbox_clean_signals(void);
+
 /* Whatever depends on the view. */
 struct sandbox_needs {
     bool device_nodes; /* device nodes are made on the disk */

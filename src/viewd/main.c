@@ -133,7 +133,9 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (!handover.takes_over && !handover.checks)
+    if (!handover.takes_over && !handover.checks) {
         sandbox_clean_fds();
+        sandbox_clean_signals();
+    }
     return serve_view(options->str, argv + optind, argc - optind, foreground, &handover);
 }

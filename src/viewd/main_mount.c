@@ -79,6 +79,7 @@ int main(int argc, char **argv)
     const char *options = "";
     bool fake = false;
     sandbox_clean_fds();
+    sandbox_clean_signals();
     log_setup("mount.gidfs", LOG_LEVEL_INFO);
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(help, stdout);

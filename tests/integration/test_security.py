@@ -5,11 +5,13 @@ import errno
 import os
 import pathlib
 import re
+import resource
+import signal
 import stat
 import struct
 import subprocess
 
-from harness import Actor, MountTest, binary, build_dir, clean_environment, main, run, run_as
+from harness import Actor, MountTest, binary, build_dir, clean_environment, main, run, run_as, wait_until
 from harness.control import Control
 
 GID = 5001
@@ -173,6 +175,30 @@ class Confined(MountTest):
         self.addCleanup(subprocess.run, ["umount", path], check=False)
         (path / "file").write_text("text\n")
         self.assertEqual("text\n", (self.source / "file").read_text())
+
+    def test_signals_that_the_caller_ignores_do_no_harm(self):
+        """A keeper that is not told of its worker's end would never start another, nor end."""
+        path, control = self.new_directory(prefix="view-"), self.directory / "control"
+
+        def spoil():
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+        run([binary("gidfs-view"), "-o", f"gid={GID},control={control}", self.source, path], preexec_fn=spoil)
+        self.addCleanup(run, ["umount", "-lq", path], check=False)
+        stats = Control(control).stats()
+        os.kill(stats["worker_pid"], signal.SIGKILL)
+        (path / "file").write_text("text\n")
+        self.assertEqual("text\n", (self.source / "file").read_text())
+        run(["umount", path])
+        wait_until(lambda: not pathlib.Path(f"/proc/{stats['keeper_pid']}").exists(), "the keeper to end")
+
+    def test_a_limit_on_the_size_of_files_is_an_error(self):
+        limit = (1 << 20, 1 << 20)
+        done = run([binary("gidfs-view"), "-o", f"gid={GID}", self.source, self.new_directory(prefix="view-")],
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit), check=False)
+        self.assertEqual((1, True), (done.returncode, "File too large" in done.stderr), done)
 
     def test_in_a_user_namespace_as_far_as_it_goes(self):
         self.source.chmod(0o777)
