@@ -4,7 +4,8 @@ import os
 import shutil
 import signal
 
-from harness import LayersTest, main, run, snapshot, write_tree
+from harness import LayersTest, main, run, snapshot, wait_until, write_tree
+from harness.clients import Client, state_of
 from harness.control import Control
 
 BIG = 5 << 20
@@ -140,6 +141,27 @@ class Steps(LayersTest):
     def content(self, root):
         fields = ("mode", "nlink", "content", "first_link")
         return {name: [entry.get(field) for field in fields] for name, entry in snapshot(root, times=False).items()}
+
+    def test_a_crash_of_the_machine_amid_a_rename_brings_nothing_back(self):
+        """A directory comes to the name of an emptied one, which has its old name then, for a moment."""
+        layers = self.make()
+        (layers.lower[0] / "e" / "z").unlink()
+        (layers.lower[0] / "e" / "sub").mkdir()
+        control = Control(self.directory / "socket")
+        layers.mount(f"control={control.path}")
+        (layers.path / "e" / "sub").rmdir()
+        self.assertEqual("ok", control.ask(f"fault layers-settle-old-name {int(signal.SIGSTOP)} 1"))
+        client = Client(os.rename, layers.path / "d", layers.path / "e")
+        worker = control.worker()
+        wait_until(lambda: state_of(worker) == "T", "the worker to stop")
+        crashed = self.layers(0)
+        run(["cp", "-a", f"{layers.upper}/.", crashed.upper])
+        os.kill(worker, signal.SIGCONT)
+        self.assertEqual(0, client.error())
+        crashed.lower = layers.lower
+        crashed.mount()
+        self.assertEqual(["link", "sub", "x"], sorted(os.listdir(crashed.path / "e")))
+        self.assertEqual([], os.listdir(crashed.path / "d"))
 
     def test_every_change_at_every_step(self):
         probe = self.layers(1)

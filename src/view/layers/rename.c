@@ -149,6 +149,10 @@ static int rename_in_upper(struct renaming *n)
     if (n->exchange)
         return renameat2(old_fd, n->old.name, new_fd, n->new.name, RENAME_EXCHANGE) < 0 ? -errno : 0;
     if (is_dir(&n->old) && exists(new_fd, n->new.name)) {
+        /* Empty but for marks: should the machine stop now, nothing of the layers below shows in it at the old name. */
+        int r = is_dir(&n->new) ? marks_set_opaque(n->layers, n->new.object.members[0].fd) : 0;
+        if (r < 0)
+            return r;
         if (renameat2(old_fd, n->old.name, new_fd, n->new.name, RENAME_EXCHANGE) < 0)
             return -errno;
         FAULT_POINT("layers-settle-old-name");
