@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 
-#include <errno.h>
 #include <string.h>
 
 static const struct api_route *const route_groups[] = {

@@ -5,8 +5,6 @@
 #include "api/objects.h"
 #include "core/special_mounts.h"
 
-#include <errno.h>
-
 static void write_mount(struct json_out *out, const struct attachment_info *info)
 {
     const struct table_attachment *row = info->row;

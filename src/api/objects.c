@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/objects.h"
 
-#include <errno.h>
-#include <string.h>
-
 /* The containers that a volume is attached in, each once. */
 static void write_containers(struct json_out *out, const struct volume_info *info)
 {

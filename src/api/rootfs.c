@@ -5,8 +5,6 @@
 #include "api/api.h"
 #include "api/objects.h"
 
-#include <errno.h>
-
 #define WAIT_MS_MAX 30000
 
 static void write_object(struct json_out *out, const char *key, const struct rootfs_info *info)

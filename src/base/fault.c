@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

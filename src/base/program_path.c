@@ -2,7 +2,6 @@
 #include "base/program_path.h"
 
 #include <glib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* "gidfs-nsmount" is GIDFS_NSMOUNT_PROGRAM in the environment. */

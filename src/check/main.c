@@ -7,13 +7,11 @@
 #include <ftw.h>
 #include <glib/gstdio.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "base/json_object.h"
+#include "base/json.h"
 #include "base/message.h"
 #include "sys/check.h"
 

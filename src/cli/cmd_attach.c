@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gidfs attach, detach and ls. */
-#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/listing.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gidfs container … */
-#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/listing.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gidfs volume … */
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/listing.h"

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "client/http.h"
 
 #define DEFAULT_SOCKET     "/run/gidfs/gidfs.sock"

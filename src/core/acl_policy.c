@@ -10,7 +10,6 @@
 
 #include "core/acl_format.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 

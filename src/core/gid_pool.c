@@ -6,7 +6,6 @@
 #include "core/gid_pool.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* Ids in one of the two held states. */
 struct held {

@@ -36,9 +36,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(range_set, range_set_free)
 void range_set_add(struct range_set *set, uint64_t start, uint64_t end);
 void range_set_remove(struct range_set *set, uint64_t start, uint64_t end);
 
-/* The same for each range of another set: O(m log n). range_set_intersect keeps what both have. */
-void range_set_add_set(struct range_set *set, const struct range_set *other);
+/* Removes each range of another set: O(m log n). */
 void range_set_remove_set(struct range_set *set, const struct range_set *other);
+/* What both have. */
 struct range_set *range_set_intersect(const struct range_set *a, const struct range_set *b);
 
 bool range_set_contains(const struct range_set *set, uint64_t number);

@@ -3,7 +3,6 @@
 
 #include "core/number.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define ID_LIMIT     ((uint64_t)UINT32_MAX) /* the first number that is no id */

@@ -3,8 +3,6 @@
 #include "core/view_options.h"
 #include "core/view_options_words.h"
 
-#include <string.h>
-
 static void append_word(GString *out, const char *word)
 {
     g_string_append_printf(out, "%s%s", out->len ? "," : "", word);

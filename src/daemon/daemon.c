@@ -12,7 +12,6 @@
 #include "daemon/restart.h"
 #include "sys/notify.h"
 
-#include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -2,7 +2,6 @@
 #include "fuse/negotiate.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define MINOR_OLDEST        31
 #define MINOR_INC_EPOCH     44

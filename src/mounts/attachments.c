@@ -12,7 +12,6 @@
 #include "mounts/registry_private.h"
 #include "sys/mount_api.h"
 #include "sys/mount_resolve.h"
-#include "sys/ns_mount.h"
 
 #include <errno.h>
 #include <fcntl.h>

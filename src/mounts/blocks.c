@@ -9,9 +9,6 @@
 #include "core/subid.h"
 #include "mounts/registry_private.h"
 
-#include <errno.h>
-#include <string.h>
-
 #define BLOCK_SIZE_MAX (1u << 30)
 
 static void add_file(struct host_ids *ids, size_t (*add)(struct host_ids *ids, const char *file, const char *text),

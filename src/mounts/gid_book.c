@@ -3,8 +3,6 @@
 
 #include "core/gid_range.h"
 
-#include <errno.h>
-
 struct gid_book {
     struct gid_pool *pool;
     GHashTable *n_volumes;   /* gid → how many volumes have it, at least 1 */

@@ -8,7 +8,6 @@
  */
 #include "mounts/registry_private.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "mounts/recovery_private.h"
 
-#include <errno.h>
-
 #define PROBE_PATIENCE_MS 5000
 #define VIEW_STARTERS     4
 

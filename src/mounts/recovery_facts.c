@@ -11,7 +11,6 @@
 #include "sys/ns_enter.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #define PROBERS 4 /* a probe waits more than it computes */

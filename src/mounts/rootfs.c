@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "mounts/rootfs_private.h"
 
-#include <errno.h>
 #include <string.h>
 
 struct rootfs *rootfs_find(struct registry *registry, const char *id)

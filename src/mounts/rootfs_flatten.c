@@ -10,9 +10,7 @@
 #include "mounts/rootfs_private.h"
 #include "sys/launch.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #define KEEP_US (10 * 60 * G_USEC_PER_SEC)
 

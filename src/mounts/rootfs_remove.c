@@ -12,8 +12,6 @@
 #include "mounts/rootfs_private.h"
 #include "sys/launch.h"
 
-#include <string.h>
-
 #define REMOVE_TIMEOUT_MS (60 * 60 * 1000)
 
 static int remove_directory(const char *path, GError **error)

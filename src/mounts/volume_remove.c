@@ -8,7 +8,6 @@
 #include "core/path_rules.h"
 #include "mounts/registry_private.h"
 
-#include <errno.h>
 #include <string.h>
 
 static int refuse_attached(struct volume *volume, GError **error)

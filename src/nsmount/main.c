@@ -30,7 +30,6 @@
 #include "sys/ns_enter.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

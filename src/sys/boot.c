@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sys/boot.h"
 
-#include <errno.h>
-
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 
 int boot_id_read(char **ret_id, GError **error)

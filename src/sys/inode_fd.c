@@ -18,7 +18,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/fanotify.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>

@@ -3,13 +3,11 @@
 
 #include "base/fd.h"
 #include "sys/mount_api.h"
-#include "sys/mount_resolve.h"
 #include "sys/mount_table.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const struct mount_propagation PRIVATE = {MOUNT_PROPAGATION_PRIVATE, false};
 static const struct mount_propagation SHARED = {MOUNT_PROPAGATION_SHARED, false};

@@ -9,7 +9,6 @@
 #include "base/log.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 

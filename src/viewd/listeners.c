@@ -7,7 +7,6 @@
 #include "sys/mount_api.h"
 #include "viewd/stats.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <signal.h>

@@ -13,7 +13,6 @@
 
 #include <dirent.h>
 #include <glib.h>
-#include <string.h>
 #include <unistd.h>
 
 struct stale {

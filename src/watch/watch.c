@@ -58,7 +58,6 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define REST_MS  1
 #define RETRY_MS 1000

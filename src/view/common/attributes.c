@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 #include <sys/statvfs.h>
 
 void view_attributes(struct view *view, struct inode *inode, struct statx *stx, struct stat *ret_st)

@@ -3,7 +3,6 @@
 #include "view/common/dir_streams.h"
 
 #include "base/fd.h"
-#include "sys/inode_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>

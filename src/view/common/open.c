@@ -23,7 +23,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 
 static bool opens_for_writing(int open_flags)
 {

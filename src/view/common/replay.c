@@ -9,13 +9,11 @@
  * One thing leaves no note: a backing id, between the kernel's answer and the next write. Ids are given out in
  * ascending order, so those that were given out last and that no inode has are the lost ones.
  */
-#include "base/fault.h"
 #include "base/log.h"
 #include "sys/fuse_dev.h"
 #include "view/common/view.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* What each of the threads may have lost at once. */

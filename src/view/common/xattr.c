@@ -13,7 +13,6 @@
 #include "view/common/journal.h"
 #include "view/common/view.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <linux/limits.h>
 #include <stdlib.h>

@@ -6,7 +6,6 @@
 #include "view/gid/names.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 
 static void add_ops(struct fuse_lowlevel_ops *ops)

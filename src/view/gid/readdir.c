@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 
 /*
  * Records are read for the room that there is: one of getdents(2) has 24 bytes at least, and becomes one of 32, or of

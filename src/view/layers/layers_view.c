@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #define WORK_NAME     "work"
 #define INDEX_NAME    "index"

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* unlink and rmdir: what is in the upper goes, and a whiteout hides what is below. */
-#include "core/whiteout.h"
 #include "view/common/journal.h"
 #include "view/layers/layers.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
