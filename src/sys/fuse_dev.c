@@ -28,6 +28,9 @@ int fuse_dev_open(GError **error)
         return fd;
     if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
         return gidfs_error(error, errno, "/dev/fuse: the kernel offers no FUSE; load it with \"modprobe fuse\"");
+    if (errno == EACCES || errno == EPERM)
+        return gidfs_error(error, errno, "open /dev/fuse: %s; mount as root, and in a container let the device in",
+                           g_strerror(errno));
     return gidfs_error_errno(error, errno, "open /dev/fuse");
 }
 
@@ -55,9 +58,12 @@ int fuse_dev_mount(int fuse_fd, const struct fuse_dev_mount *m, GError **error)
     char options[128];
     snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,allow_other",
              fuse_fd, getuid(), getgid());
-    if (mount(m->source, m->mountpoint, VIEW_TYPE, kernel_flags(m->flags), options) < 0)
-        return gidfs_error_errno(error, errno, "mount a view at %s", m->mountpoint);
-    return 0;
+    if (mount(m->source, m->mountpoint, VIEW_TYPE, kernel_flags(m->flags), options) == 0)
+        return 0;
+    if (errno == EPERM)
+        return gidfs_error(error, EPERM, "mount a view at %s: %s; mount as root, or in a user namespace of your own",
+                           m->mountpoint, g_strerror(EPERM));
+    return gidfs_error_errno(error, errno, "mount a view at %s", m->mountpoint);
 }
 
 int fuse_dev_remount(const char *mountpoint, uint32_t flags, GError **error)

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import unittest
 
 from harness import MountTest, become, binary, main, make_file_system, make_tree, run, run_as, snapshot, wait_until
 
@@ -43,6 +44,14 @@ class Refused(MountTest):
         for value in ("0", "0:0", "0:0:0", "a:0:1", "0:0:1:5", "0:0:4294967296", "0:4294967290:10", "0:0:10:5:100:10"):
             self.check(f"uidmap={value}", "uidmap")
             self.check(f"gidmap={value}", "gidmap")
+
+    @unittest.skipUnless(shutil.which("setpriv"), "needs setpriv")
+    def test_who_may_not_mount_is_told_who_may(self):
+        path = self.new_directory(prefix="view-")
+        done = run(["setpriv", "--bounding-set", "-sys_admin", binary("gidfs-view"), "-o", f"gid={GID}", self.source,
+                    path], check=False)
+        self.assertEqual((1, 1), (done.returncode, len(done.stderr.splitlines())), done)
+        self.assertIn(f"{path}: Operation not permitted; mount as root", done.stderr)
 
     def test_a_missing_source(self):
         missing = self.source / "missing"
