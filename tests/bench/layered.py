@@ -189,7 +189,7 @@ def _install(subject, bench):
 
 
 # Beside the kernel's overlayfs; at least twice as fast as fuse-overlayfs is asked for as well.
-LAYERED_ROWS = [row.against(0.95 if row.data else 0.4) for row in ROWS] + [
+LAYERED_ROWS = [row.against(0.95 if row.data else 0.4) for row in ROWS if not row.needs and not row.n_threads] + [
     Row("start_shell", "start a shell, cold", 0.4, measure=_start("/bin/sh", "-c", "true")),
     Row("start_python", "start python, cold", 0.4, measure=_start("/usr/bin/python3", "-c", "import json")),
     *[Row(f"walk_{temperature}_{n}", f"walk a root of {n} layer{'s' if n > 1 else ''}, {temperature}", 0.4,

@@ -21,6 +21,7 @@ class Row:
     prepare: Optional[Callable] = None
     measure: Optional[Callable] = None
     needs: Optional[str] = None  # a program
+    n_threads: Optional[int] = None  # None: as --threads says
 
     def available(self):
         return self.needs is None or shutil.which(self.needs) is not None
@@ -32,7 +33,7 @@ class Row:
 
 def in_threads(name, title, target, n_threads, **more):
     """The workload of another row by this many clients at once, whatever --threads says."""
-    return Row(f"{name}_{n_threads}", f"{title}, {n_threads} threads", target, **more,
+    return Row(f"{name}_{n_threads}", f"{title}, {n_threads} threads", target, n_threads=n_threads, **more,
                measure=lambda subject, bench: bench.call([name, subject.path, bench.options.seconds, n_threads]))
 
 
