@@ -58,8 +58,8 @@ static void fill_entry(struct node *node, struct fuse_entry_param *ret_entry)
 
 static void op_init(void *data, struct fuse_conn_info *conn)
 {
-    conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT |
-                                   FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_PARALLEL_DIROPS);
+    conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_CACHE_SYMLINKS |
+                                   FUSE_CAP_PARALLEL_DIROPS);
     conn->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
 }
 
@@ -134,10 +134,18 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
     fuse_reply_err(req, 0);
 }
 
-/* Files and directories need no open: the kernel asks once and then no more. */
-static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+/* Directories need no open: the kernel asks once and then no more. */
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     fuse_reply_err(req, ENOSYS);
+}
+
+/* Files could do without too, but not with a server that hands their data to the kernel: that is asked at each open. */
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    fi->keep_cache = 1;
+    fi->noflush = 1;
+    fuse_reply_open(req, fi);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
@@ -197,7 +205,7 @@ static const struct fuse_lowlevel_ops operations = {
     .rmdir = op_unlink,
     .rename = op_rename,
     .open = op_open,
-    .opendir = op_open,
+    .opendir = op_opendir,
     .read = op_read,
     .write = op_write,
     .readdirplus = op_readdirplus,
