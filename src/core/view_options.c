@@ -66,7 +66,7 @@ static int set_switch(struct view_options *options, const struct option *option,
 
 static int set_off_switch(struct view_options *options, const struct option *option, const char *value, GError **error)
 {
-    bool on;
+    bool on = false;
     int r = parse_switch(option, value, &on, error);
     if (r == 0)
         *FIELD(bool, options, option) = !on;
@@ -89,7 +89,7 @@ static int parse_number(const struct option *option, const char *value, uint64_t
 static int set_number(struct view_options *options, const struct option *option, const char *value, uint64_t min,
                       uint32_t max, GError **error)
 {
-    uint64_t number;
+    uint64_t number = 0;
     int r = parse_number(option, value, min, max, &number, error);
     if (r == 0)
         *FIELD(uint32_t, options, option) = (uint32_t)number;
