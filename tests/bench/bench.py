@@ -191,7 +191,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures gidfs's views against a bind mount.")
     parser.add_argument("--layers", action="store_true", help="layered views, against the kernel's overlayfs")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: two or three minutes")
-    parser.add_argument("--rounds", type=int, help="rounds (7; quick 3, with --layers 2)")
+    parser.add_argument("--rounds", type=int, help="rounds (7; quick 3)")
     parser.add_argument("--seconds", type=float, help="seconds for each workload (0.5; quick 0.15)")
     parser.add_argument("--threads", type=int, default=1, help="threads for each workload (1)")
     parser.add_argument("--rows", nargs="+", help="only these rows", metavar="ROW")
@@ -207,7 +207,7 @@ def main():
     if options.control:
         measure_control(options)
         return
-    options.rounds = options.rounds or (7 if not options.quick else 2 if options.layers else 3)
+    options.rounds = options.rounds or (3 if options.quick else 7)
     options.seconds = options.seconds or (0.15 if options.quick else 0.5)
     options.ready = options.ready or ([1000, 20000] if options.quick else [1000, 10000, 100000, 1000000])
     figures = Bench(options).run()
