@@ -48,13 +48,17 @@ static const char *remedy_of(int errnum)
 
 int table_error(struct table *table, int rc, const char *doing, GError **error)
 {
-    int errnum = errno_of(rc);
+    int errnum = errno_of(rc), kind = rc & 0xff;
+    if (kind == SQLITE_IOERR || kind == SQLITE_PROTOCOL)
+        table->is_broken = true;
     const char *reason = table->db ? sqlite3_errmsg(table->db) : sqlite3_errstr(rc);
     return gidfs_error(error, errnum, "table %s: %s: %s%s", table->path, doing, reason, remedy_of(errnum));
 }
 
 void query_start(struct query *query, struct table *table, enum sql sql)
 {
+    if (table->is_broken && !table->in_transaction)
+        table_connect_again(table);
     *query = (struct query){.table = table, .next = 1};
     if (!table->prepared[sql])
         query->rc =

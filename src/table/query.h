@@ -16,6 +16,7 @@ struct table {
     char *path;
     sqlite3_stmt *prepared[N_SQL];
     bool in_transaction;
+    bool is_broken; /* the connection may think that it holds locks which it doesn't, or the other way round */
 };
 
 struct query {
@@ -28,6 +29,12 @@ struct query {
 
 /* The negative errno of what SQLite says, with a message that names the file and the remedy. */
 int table_error(struct table *table, int rc, const char *doing, GError **error);
+
+/*
+ * After a failed lock or unlock SQLite goes on as if nothing had been, for ever: a new connection starts without locks.
+ * Not while rows are read. What can't be opened fails the queries that follow.
+ */
+void table_connect_again(struct table *table);
 
 void query_start(struct query *query, struct table *table, enum sql sql);
 void query_bind_int(struct query *query, int64_t value);

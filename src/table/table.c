@@ -49,6 +49,24 @@ static int connect_to(struct table *table, const char *path, int flags, GError *
     return execute(table, "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF;", "open", error);
 }
 
+static void disconnect(struct table *table)
+{
+    for (int i = 0; i < N_SQL; i++)
+        sqlite3_finalize(table->prepared[i]);
+    memset(table->prepared, 0, sizeof(table->prepared));
+    sqlite3_close(table->db);
+    table->db = NULL;
+}
+
+void table_connect_again(struct table *table)
+{
+    for (int i = 0; i < N_SQL; i++)
+        if (table->prepared[i] && sqlite3_stmt_busy(table->prepared[i]))
+            return;
+    disconnect(table);
+    table->is_broken = connect_to(table, table->path, SQLITE_OPEN_READWRITE, NULL) < 0;
+}
+
 static int sync_directory_of(const char *path, GError **error)
 {
     g_autofree char *directory = g_path_get_dirname(path);
@@ -227,9 +245,7 @@ void table_close(struct table *table)
 {
     if (!table)
         return;
-    for (int i = 0; i < N_SQL; i++)
-        sqlite3_finalize(table->prepared[i]);
-    sqlite3_close(table->db);
+    disconnect(table);
     g_free(table->path);
     g_free(table);
 }
