@@ -292,11 +292,13 @@ class Privileges(MountTest):
         self.assertNotIn(str(canary), held)
 
     def test_a_stranger_may_not_signal_it(self):
-        self.view(f"gid={GID}")
-        for process in pathlib.Path("/proc").glob("[0-9]*"):
-            if _name(process).startswith("gidfs-view"):
-                with self.assertRaises(PermissionError):
-                    run_as(1000, os.kill, int(process.name), 0)
+        path = self.new_directory(prefix="view-")
+        self.view(f"gid={GID}", mount_point=path)
+        served = {_name(process): process for process in pathlib.Path("/proc").glob("[0-9]*") if _serves(process, path)}
+        self.assertLessEqual({"gidfs-view", "gidfs-worker"}, set(served))
+        for process in served.values():
+            with self.assertRaises(PermissionError):
+                run_as(1000, os.kill, int(process.name), 0)
 
 
 def _writes(path):
@@ -317,9 +319,16 @@ def _is_gone(path):
 
 def _name(process):
     try:
-        return (process / "comm").read_text()
+        return (process / "comm").read_text().strip()
     except OSError:
         return ""
+
+
+def _serves(process, path):
+    try:
+        return str(path) in (process / "cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return False
 
 
 def _links(process):
