@@ -151,11 +151,11 @@ void gid_book_drop(struct gid_book *book, gid_t gid)
     gid_pool_end_quarantine(book->pool, gid, 1);
 }
 
-bool gid_book_needs_quarantine(const struct gid_book *book, const struct table_volume *row)
+bool gid_book_needs_quarantine(const struct gid_book *book, gid_t gid, bool is_given)
 {
-    if (count_of(book, row->view_gid) > 1)
+    if (count_of(book, gid) > 1)
         return false;
-    return !row->gid_given || gid_book_in_range(book, row->view_gid);
+    return !is_given || gid_book_in_range(book, gid);
 }
 
 void gid_book_quarantine(struct gid_book *book, struct table_quarantined *row)

@@ -32,9 +32,9 @@ int gid_book_take_given(struct gid_book *book, gid_t gid, GError **error);
 /* One volume less. The last one's gid is free at once: for a volume that nobody has seen. */
 void gid_book_drop(struct gid_book *book, gid_t gid);
 
-/* Whether a gid must go through quarantine when this volume goes: it is the last one, and the pool may give it again.
- */
-bool gid_book_needs_quarantine(const struct gid_book *book, const struct table_volume *row);
+/* Whether a gid must go through quarantine when one of its volumes, which it was given to by a caller or not, goes:
+ * that is the last one, and the pool may give it again. */
+bool gid_book_needs_quarantine(const struct gid_book *book, gid_t gid, bool is_given);
 
 /* Its last volume is gone, and it is in quarantine from now on. The row becomes the book's. */
 void gid_book_quarantine(struct gid_book *book, struct table_quarantined *row);

@@ -193,6 +193,22 @@ int blocks_open(struct registry *registry, const char *configured, GError **erro
 int blocks_reconfigure(struct registry *registry, const char *configured, GError **error); /* with the lock held */
 void blocks_close(struct registry *registry);
 
+/* A volume or a rootfs that goes, and the gid that it had. The strings are its own. */
+struct gid_release {
+    int64_t id; /* names its control socket */
+    const char *name, *source;
+    gid_t view_gid; /* 0: none */
+    bool gid_given;
+};
+
+/*
+ * gid_release.c, with the lock held. Deletes the rows of who goes, by delete_rows, and puts its gid into quarantine
+ * where that is needed, in one transaction of the table; and then lets it go in the book.
+ */
+int gid_release_with_rows(struct registry *registry, const struct gid_release *release,
+                          int (*delete_rows)(struct table *table, void *data, GError **error), void *data,
+                          GError **error);
+
 /* gids.c, with the lock held. The first lets go of it while it looks; it returns how many gids were freed. */
 unsigned int gids_review_locked(struct registry *registry);
 GVariant *gids_exhausted_details(struct registry *registry);

@@ -62,52 +62,25 @@ int rootfs_unmount(struct registry *registry, struct rootfs *rootfs, bool force,
     return r;
 }
 
-/* A gid that something may still hold goes through quarantine, as a volume's does. NULL for none. */
-static struct table_quarantined *make_quarantined(struct registry *registry, const struct rootfs *rootfs)
+static int delete_row(struct table *table, void *data, GError **error)
 {
-    const struct table_volume holder = {.view_gid = rootfs->row->view_gid, .gid_given = true};
-    if (!holder.view_gid || !gid_book_needs_quarantine(registry->gids, &holder))
-        return NULL;
-    struct table_quarantined *row = g_new0(struct table_quarantined, 1);
-    row->gid = holder.view_gid;
-    row->volume_id = rootfs->key;
-    row->volume = g_strdup(rootfs->row->id);
-    row->source = g_strdup(rootfs->row->path);
-    row->since_s = g_get_real_time() / G_USEC_PER_SEC;
-    row->boot_id = g_strdup(registry->boot_id);
-    return row;
-}
-
-static int delete_rows(struct registry *registry, const struct rootfs *rootfs,
-                       const struct table_quarantined *quarantined, GError **error)
-{
-    int r = table_begin(registry->table, error);
-    if (r < 0)
-        return r;
-    r = table_rootfs_delete(registry->table, rootfs->row->id, error);
-    if (r == 0 && quarantined)
-        r = table_quarantine_insert(registry->table, quarantined, error);
-    if (r == 0)
-        return table_commit(registry->table, error);
-    table_rollback(registry->table);
-    return r;
+    const struct rootfs *rootfs = data;
+    return table_rootfs_delete(table, rootfs->row->id, error);
 }
 
 static int forget(struct registry *registry, struct rootfs *rootfs, GError **error)
 {
-    gid_t gid = rootfs->row->view_gid;
-    struct table_quarantined *quarantined = make_quarantined(registry, rootfs);
-    int r = delete_rows(registry, rootfs, quarantined, error);
-    if (r < 0) {
-        table_quarantined_free(quarantined);
-        return r;
-    }
-    if (quarantined)
-        gid_book_quarantine(registry->gids, quarantined);
-    else if (gid)
-        gid_book_drop(registry->gids, gid);
-    rootfs_forget(registry, rootfs);
-    return 0;
+    const struct gid_release release = {
+        .id = rootfs->key,
+        .name = rootfs->row->id,
+        .source = rootfs->row->path,
+        .view_gid = rootfs->row->view_gid,
+        .gid_given = true,
+    };
+    int r = gid_release_with_rows(registry, &release, delete_row, rootfs, error);
+    if (r == 0)
+        rootfs_forget(registry, rootfs);
+    return r;
 }
 
 int rootfs_release(struct registry *registry, struct rootfs *rootfs, bool force, GError **error)

@@ -40,58 +40,32 @@ static int unmount_all(struct registry *registry, struct volume *volume, bool fo
     return r;
 }
 
-static struct table_quarantined *make_quarantined(struct registry *registry, const struct table_volume *volume)
+static int delete_rows(struct table *table, void *data, GError **error)
 {
-    struct table_quarantined *row = g_new0(struct table_quarantined, 1);
-    row->gid = volume->view_gid;
-    row->volume_id = volume->id;
-    row->volume = g_strdup(volume->name);
-    row->source = g_strdup(volume->source);
-    row->since_s = g_get_real_time() / G_USEC_PER_SEC;
-    row->boot_id = g_strdup(registry->boot_id);
-    return row;
-}
-
-static int delete_rows(struct registry *registry, struct volume *volume, const struct table_quarantined *quarantined,
-                       GError **error)
-{
-    int r = table_begin(registry->table, error);
-    if (r < 0)
-        return r;
+    const struct volume *volume = data;
+    int r = 0;
     for (guint i = 0; i < volume->attachments->len && r == 0; i++) {
-        struct attachment *attachment = volume->attachments->pdata[i];
-        r = table_attachment_delete(registry->table, attachment->row->id, error);
+        const struct attachment *attachment = volume->attachments->pdata[i];
+        r = table_attachment_delete(table, attachment->row->id, error);
     }
-    if (r == 0)
-        r = table_volume_delete(registry->table, volume->row->id, error);
-    if (r == 0 && quarantined)
-        r = table_quarantine_insert(registry->table, quarantined, error);
-    if (r == 0)
-        return table_commit(registry->table, error);
-    table_rollback(registry->table);
-    return r;
+    return r == 0 ? table_volume_delete(table, volume->row->id, error) : r;
 }
 
 /* The volume is unmounted: forgets it in the table and, that done, in memory. Ends its operation. */
 static int forget(struct registry *registry, struct volume *volume, GError **error)
 {
-    struct table_quarantined *quarantined = NULL;
-    gid_t gid = volume->row->view_gid;
-
-    if (gid_book_needs_quarantine(registry->gids, volume->row))
-        quarantined = make_quarantined(registry, volume->row);
-    int r = delete_rows(registry, volume, quarantined, error);
+    const struct gid_release release = {
+        .id = volume->row->id,
+        .name = volume->row->name,
+        .source = volume->row->source,
+        .view_gid = volume->row->view_gid,
+        .gid_given = volume->row->gid_given,
+    };
+    int r = gid_release_with_rows(registry, &release, delete_rows, volume, error);
     operation_end(registry, volume, error && *error ? g_error_copy(*error) : NULL);
-    if (r < 0) {
-        table_quarantined_free(quarantined);
-        return r;
-    }
-    registry_forget_volume(registry, volume);
-    if (quarantined)
-        gid_book_quarantine(registry->gids, quarantined);
-    else
-        gid_book_drop(registry->gids, gid);
-    return 0;
+    if (r == 0)
+        registry_forget_volume(registry, volume);
+    return r;
 }
 
 /* What became of a gid whose volume is gone. */
