@@ -2,14 +2,12 @@
 /*
  * Operations on two names: rename (with exchange and no-replace), and hard links.
  */
-#include "base/fd.h"
 #include "sys/inode_fd.h"
 #include "sys/mount_probe.h"
 #include "view/common/journal.h"
 #include "view/gid/names.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,17 +31,6 @@ static int rename_once(void *data)
     if (moves_mount(n))
         return -EBUSY;
     return renameat2(n->old_dir.fd, n->old_name, n->new_dir.fd, n->new_name, n->flags) < 0 ? -errno : 0;
-}
-
-/* The key of who is at a name; n_bytes 0 if nobody is. */
-static void identify(const struct view *view, const struct dir *dir, const char *name, struct inode_key *ret_key)
-{
-    struct statx stx;
-    enum inode_keep keep;
-    ret_key->n_bytes = 0;
-    auto_fd int fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0 && inode_fd_statx(fd, &stx) == 0)
-        source_key_of_fd(view->source, fd, &stx, ret_key, &keep);
 }
 
 static bool same(const struct inode_key *a, const struct inode_key *b)
@@ -113,14 +100,15 @@ static int link_once(void *data)
     return inode_fd_link(l->fd, l->dir.fd, l->name);
 }
 
-/* Whether the name that is there leads to the inode, and that since the first try. */
+/* Whether the name that is there leads to the inode, which fd keeps from being another, and that since the first try.
+ */
 static bool link_is_ours(void *data)
 {
     struct linking *l = data;
-    struct inode_key key;
-    struct statx stx;
-    identify(l->view, &l->dir, l->name, &key);
-    return same(&key, &l->inode->key) && inode_fd_statx(l->fd, &stx) == 0 && journal_is_recent(l->fd, &stx.stx_ctime);
+    struct statx stx, at_name;
+    return inode_fd_statx(l->fd, &stx) == 0 && inode_fd_statx_at(l->dir.fd, l->name, &at_name) == 0 &&
+           at_name.stx_ino == stx.stx_ino && at_name.stx_dev_major == stx.stx_dev_major &&
+           at_name.stx_dev_minor == stx.stx_dev_minor && journal_is_recent(l->fd, &stx.stx_ctime);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
