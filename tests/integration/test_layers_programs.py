@@ -74,15 +74,7 @@ class Programs(LayersTest):
         self.lower.chmod(0o777)
         server = Postgres(self, folders[-1])
         server.data = self.mount() / "pg"
-        server.start()
-        server.sql("CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 20000)")
-        if (folders[-1] / "pgbench").exists():
-            server.tool("pgbench", "-i", "-q", "-s", "1", "postgres")
-            server.tool("pgbench", "-c", "4", "-t", "50", "-n", "postgres")
-        server.crash()
-        server.start()
-        self.assertEqual("20000", server.sql("SELECT count(*) FROM t").strip())
-        server.stop()
+        server.work_through_a_crash()
         self.remount()
         server.start()
         self.assertEqual("20000", server.sql("SELECT count(*) FROM t").strip())

@@ -129,15 +129,7 @@ class Programs(MountTest):
         if not folders:
             self.skipTest("not installed: PostgreSQL")
         server = Postgres(self, folders[-1])
-        server.start()
-        server.sql("CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 20000)")
-        if (folders[-1] / "pgbench").exists():
-            server.tool("pgbench", "-i", "-q", "-s", "1", "postgres")
-            server.tool("pgbench", "-c", "4", "-t", "50", "-n", "postgres")
-        server.crash()
-        server.start()
-        self.assertEqual("20000", server.sql("SELECT count(*) FROM t").strip())
-        server.stop()
+        server.work_through_a_crash()
         self.assertEqual(0o700, stat.S_IMODE(os.stat(self.source / "pg").st_mode))
 
     def test_many_processes_at_random_then_rm(self):
@@ -214,6 +206,18 @@ class Postgres:
     def crash(self):
         """Immediate: no checkpoint, so that the next start has to recover."""
         self.tool("pg_ctl", "-D", self.data, "-m", "immediate", "-w", "-t", "90", "stop")
+
+    def work_through_a_crash(self):
+        """Starts, works, crashes, recovers all that it had said was done, and stops."""
+        self.start()
+        self.sql("CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 20000)")
+        if (self.folder / "pgbench").exists():
+            self.tool("pgbench", "-i", "-q", "-s", "1", "postgres")
+            self.tool("pgbench", "-c", "4", "-t", "50", "-n", "postgres")
+        self.crash()
+        self.start()
+        self.test.assertEqual("20000", self.sql("SELECT count(*) FROM t").strip())
+        self.stop()
 
     def sql(self, statement):
         return self.tool("psql", "-At", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", statement).stdout
