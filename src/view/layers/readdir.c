@@ -16,8 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_KEPT    32
-
+#define N_KEPT    32 /* snapshots */
 #define N_AT_ONCE 64 /* entries */
 
 /* Offsets of "." and ".."; those of entries are greater. */
